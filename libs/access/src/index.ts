@@ -5,12 +5,7 @@ export { blockedWords } from './apps/blocked-versions.ts';
 export { rolloutsOf } from './apps/channels.ts';
 export { type KeptPackages, livePackages, sweepPackages } from './apps/kept-packages.ts';
 export { endPublisher, findPublisher, issuePublisher, listPublishers } from './apps/publishers.ts';
-export {
-  noteRefusedVersion,
-  noteReport,
-  type ReleaseStanding,
-  releaseStandings,
-} from './apps/release-reports.ts';
+export { noteReport, type ReleaseStanding, releaseStandings } from './apps/release-reports.ts';
 export {
   approveRelease,
   changeRollout,
@@ -409,7 +404,7 @@ export type { PolicyRow, ResourceRow } from './rights/rows.ts';
 export { checkKeks, kekOfRealm } from './sealing/keks.ts';
 export { createKeyring, type KekSet, type Keyring, kekOf, LiveKeyring, PURPOSES } from './sealing/keyring.ts';
 export { type ForgedRow, genuineRows, sealedStore, sealRealm } from './sealing/sealed-store.ts';
-export { type AppVersion, appVersions, noteRevokedVersion } from './session/app-versions.ts';
+export { type AppVersion, appVersions } from './session/app-versions.ts';
 export {
   ASSERTION_TTL_MS,
   type Authorisation,
@@ -454,6 +449,7 @@ export {
   type UpdateOffer,
   type WantedRelease,
 } from './session/offers.ts';
+export { noteRefusedVersion, noteRevokedVersion, noteServedVersion } from './session/refused-versions.ts';
 export type { InstallationRow, PublicJwk, SessionRow } from './session/rows.ts';
 export { endByDevice, endReplacedSessions, replacedSessions, tellDevice } from './session/session-end.ts';
 export { isOurSession, newSessionId } from './session/session-ids.ts';

@@ -53,7 +53,11 @@ export function addReleaseCommands(app: Command): void {
       ['--step <steps...>', 'rollout: 5% 25%@24h 100%@3d, counted from its approval; all at once unless given'],
       ['--channel <name>', 'a channel of the app, like beta; stable unless given: everybody is on that'],
       ['-g, --group <names...>', 'only devices of these groups, for instance testers'],
-      ['--halt-above <percent>', 'halt when more than so much of what devices say is failure or refusal', '20'],
+      [
+        '--halt-above <percent>',
+        'halt when so many percent more fail or are refused than with the version before',
+        '20',
+      ],
     ],
     run: publish,
     show: (release) => {
@@ -281,7 +285,7 @@ function addRolloutCommands(app: Command): void {
       required('--step <steps...>', '25% 100%@24h'),
       ['--channel <name>', 'which channel: one that it is not on yet begins, like stable after beta'],
       ['-g, --group <names...>', 'only devices of these groups'],
-      ['--halt-above <percent>', 'halt when more than so much of what devices say is failure or refusal'],
+      ['--halt-above <percent>', 'halt when so many percent more fail or are refused than with the version before'],
     ],
     reason: ['changing a rollout', 'to all before the weekend'],
     run: async (admin, { options, reason }, id: string) => {

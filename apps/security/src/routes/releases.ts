@@ -46,8 +46,8 @@ function releaseView(row: ReleaseRow): GivenAnswerOf<typeof releases.publish> {
   };
 }
 
-function standingView({ release, percents, running, counts }: ReleaseStanding) {
-  return { release: releaseView(release), percents, running, ...counts };
+function standingView({ release, percents, running, refused, counts }: ReleaseStanding) {
+  return { release: releaseView(release), percents, running, refused, ...counts };
 }
 
 /** Releases, their rollouts, and who signs them. */

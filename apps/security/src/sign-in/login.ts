@@ -8,6 +8,7 @@ import {
   keyCandidates,
   noteRefusedVersion,
   noteRevokedVersion,
+  noteServedVersion,
   type SigningDevice,
   type UserRow,
 } from '@sallyport/access';
@@ -30,7 +31,7 @@ import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
 import { proofFits } from './proof.ts';
 import { checkCode } from './second-factor.ts';
-import { isRevokedVersion, type Refusal, refusal, type Vouched, whyDenied } from './verdict.ts';
+import { isRevokedVersion, mayBeVersion, type Refusal, refusal, type Vouched, whyDenied } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
 /** More than these do not come with the answer, which has other things to say, but with the first channel. */
@@ -74,7 +75,7 @@ export async function answerLogin(
   const isOld = denied === 'APP_UPDATE_REQUIRED' && mayUpdate(device, app);
   const login = { ...device, user, attempt, used, app, siteMap, isOld };
   if (denied)
-    await noteRefusedVersion(parts.access, { app: `${app.id}@${app.version}`, installationId: installation.id });
+    await noteRefusedVersion(parts.access, { ...signingIn(login), mayBeVersion: mayBeVersion(rule, app, denied) });
   const code = isRevokedVersion(rule, app) ? 'REVOKED' : denied;
   if (code && !isOld) return refuse(parts, named(login), refusal(code, whyDenied(rule, app, code)));
   // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
@@ -101,6 +102,10 @@ function openWithKeys(
     if (fields) return { fields, used };
   }
   return undefined;
+}
+
+function signingIn({ app, installation }: Login): { app: string; installationId: string } {
+  return { app: `${app.id}@${app.version}`, installationId: installation.id };
 }
 
 function named({ user, installation }: Login): { name: string; installation: InstallationRow } {
@@ -184,9 +189,10 @@ async function complete(
   });
   if (typeof session === 'string') return refuse(parts, named(login), refusal('CREDENTIALS_INVALID', session));
   if (!session) {
-    await noteRevokedVersion(parts.access, { app: `${app.id}@${app.version}`, installationId: installation.id });
+    await noteRevokedVersion(parts.access, signingIn(login));
     return refuse(parts, named(login), refusal('REVOKED', 'revoked meanwhile'));
   }
+  if (installation.refusedApp) await noteServedVersion(parts.access, signingIn(login));
   const { row, rotation, routes } = session;
   parts.replaced.makeWay(installation.id);
   const answer = {

@@ -1,5 +1,5 @@
 import type { DirectorySignIn, FreeAccount } from '@sallyport/access';
-import type { AppContext, SignedCode } from '@sallyport/channel';
+import { type AppContext, formatHex, type SignedCode } from '@sallyport/channel';
 import { isRefusedVersion } from '@sallyport/lease';
 import type { ContextRule } from '@sallyport/security-api';
 
@@ -45,4 +45,16 @@ export function whyDenied(rule: ContextRule, { id, version, os }: AppContext, de
 /** True for an app in a version that a rule refuses because it is revoked. */
 export function isRevokedVersion({ apps }: ContextRule, { id, version }: Pick<AppContext, 'id' | 'version'>): boolean {
   return apps?.some((app) => app.id === id && isRefusedVersion(app, version)) ?? false;
+}
+
+/**
+ * True where an update of the app may be why its context is refused: it may say facts of the device that it said otherwise before, or none.
+ * False where somebody has said that this app, version or user is out, and for what another one signed, which is no release.
+ */
+export function mayBeVersion(rule: ContextRule, app: AppContext, denied: SignedCode): boolean {
+  if (denied !== 'CONTEXT_DENIED' || isRevokedVersion(rule, app)) return false;
+  const signer = formatHex(app.signer);
+  const fits = ({ id, signers }: NonNullable<ContextRule['apps']>[number]): boolean =>
+    id === app.id && (!signers || signer === '' || signers.includes(signer));
+  return rule.apps?.some(fits) ?? true;
 }

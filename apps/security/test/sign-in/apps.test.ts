@@ -1,8 +1,11 @@
 import { randomUUID } from 'node:crypto';
 import {
+  type AccessContext,
   appVersions,
+  changeSettings,
   issueCode,
   listAudit,
+  proposeRelease,
   putApp,
   putGroup,
   putPolicy,
@@ -11,10 +14,11 @@ import {
   removeApp,
   revoke,
 } from '@sallyport/access';
-import { UPDATE_AUTHORITY } from '@sallyport/channel';
+import { type AppContext, UPDATE_AUTHORITY } from '@sallyport/channel';
+import type { PackageView } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import { handshakesOf, scene } from '../scene.ts';
-import { TestDevice } from './device.ts';
+import { APP, TestDevice } from './device.ts';
 
 const BY = { actor: 'olga', reason: 'test' };
 const CRED = { password: { user: 'ada', secret: 'long enough' } };
@@ -35,7 +39,8 @@ async function phone() {
     device = await TestDevice.create(gateway);
     return said(await device.enrol((await issueCode(access, 'ada', undefined, BY)).code, CRED));
   };
-  const login = async (): Promise<string> => said(await device.login(CRED));
+  const login = async (over: Partial<AppContext> = {}): Promise<string> =>
+    said(await device.login(CRED, { ...APP, ...over }));
   const isOld = async (): Promise<boolean> => {
     const answer = await device.login(CRED);
     return typeof answer !== 'string' && answer.flag('update_required') === true;
@@ -108,6 +113,100 @@ test('a version is counted as refused until it signs in: where it does not fit, 
   await revoke(access, { requestId: randomUUID(), kind: 'app', subject: 'a@1' }, BY);
   expect(await login()).toBe('REVOKED');
   expect(await refused()).toEqual([1]);
+});
+
+/** A live release of 2 of the app of these devices, and what counts against it. */
+async function released(access: AccessContext) {
+  const chunk = 'ab'.repeat(32);
+  const content: PackageView = {
+    ...{ kind: 'web', os: 'browser', id: 'a', version: '2', build: '', minOsVersion: '', permissions: [] },
+    ...{ signers: [], sha256: chunk, bytes: 1, chunks: [chunk] },
+  };
+  const by = { actor: 'publisher ci', reason: 'test' };
+  const { id } = await proposeRelease(access, { sha256: chunk, look: async () => content }, by);
+  await access.store.transaction(async ({ tables }) => {
+    const row = (await tables.releases.find({ id }))!;
+    const steps = [{ percent: 100, at: 0 }];
+    await tables.releases.update({ where: { id } }, { state: 'live', rollout: { ...row.rollout, steps } });
+  });
+  return async () => {
+    const said = await access.store.transaction(({ tables }) => tables.releaseReports.list());
+    return said.map(({ outcome }) => outcome);
+  };
+}
+
+const ROOTED = { posture: { rooted: true } };
+const RULE = { posture: { rooted: false } };
+
+test('a version that says otherwise of the device, and is refused for that, counts against its release until it signs in', async () => {
+  const { access, enrol, login } = await phone();
+  const counted = await released(access);
+  await changeSettings(access, { context: RULE }, BY);
+  expect(await enrol()).toBe('CONTEXT_DENIED');
+  await changeSettings(access, { context: {} }, BY);
+  expect(await enrol()).toBe('ok');
+  await changeSettings(access, { context: RULE }, BY);
+  const whole = { posture: { rooted: false } };
+  expect(await login({ ...whole, os: 'browser' })).toBe('ok');
+  expect(await counted()).toEqual([]);
+  expect(await login({ ...whole, version: '2', posture: {} })).toBe('CONTEXT_DENIED');
+  expect(await counted()).toEqual(['refused']);
+  expect(await login({ ...whole, version: '2' })).toBe('ok');
+  expect(await counted()).toEqual(['installed']);
+});
+
+test.each<[string, (access: AccessContext) => Promise<unknown>, Partial<AppContext>, string]>([
+  [
+    'that is rooted with whatever version',
+    (access) => changeSettings(access, { context: RULE }, BY),
+    ROOTED,
+    'CONTEXT_DENIED',
+  ],
+  [
+    'of another signer',
+    (access) => putApp(access, 'a', { groups: null, signers: [SIGNER] }, BY),
+    { signer: new Uint8Array(32).fill(1) },
+    'CONTEXT_DENIED',
+  ],
+  ['of a user who may not use it', (access) => putApp(access, 'a', { groups: [] }, BY), {}, 'CONTEXT_DENIED'],
+  [
+    'that is below the minimum',
+    (access) => putApp(access, 'a', { groups: null, minimum: { version: '3', from: 0 } }, BY),
+    {},
+    'APP_UPDATE_REQUIRED',
+  ],
+  [
+    'whose version is revoked',
+    (access) => revoke(access, { requestId: randomUUID(), kind: 'app', subject: 'a@2' }, BY),
+    {},
+    'REVOKED',
+  ],
+  [
+    'whose user has another password',
+    (access) => putUser(access, 'ada', { password: 'another one' }, BY),
+    {},
+    'CREDENTIALS_INVALID',
+  ],
+])('a device %s counts against no release', async (_what, change, over, code) => {
+  const { access, enrol, login } = await phone();
+  const counted = await released(access);
+  expect(await enrol()).toBe('ok');
+  expect(await login()).toBe('ok');
+  await change(access);
+  if (over === ROOTED) expect(await login(over)).toBe(code);
+  expect(await login({ ...over, version: '2' })).toBe(code);
+  expect(await counted()).toEqual([]);
+});
+
+test('who has enrolled nothing counts against no release, whatever they say', async () => {
+  const { access, enrol, login } = await phone();
+  const counted = await released(access);
+  expect(await enrol()).toBe('ok');
+  await access.store.transaction(({ tables }) => tables.installations.remove({}));
+  await changeSettings(access, { context: RULE }, BY);
+  expect(await login({ version: '2' })).toBe('HANDSHAKE_FAILED');
+  expect(await enrol()).toBe('CONTEXT_DENIED');
+  expect(await counted()).toEqual([]);
 });
 
 test('a device that enrolled as one app does not sign in as another one', async () => {

@@ -71,10 +71,10 @@ export class TestDevice {
     return answer;
   }
 
-  /** Signs in with the key of the enrolment; gives the answer, or the code of a hint. */
-  login(cred: CborInput = {}): Promise<CborFields | string> {
+  /** Signs in with the key of the enrolment, as another app where one is given; gives the answer, or the code of a hint. */
+  login(cred: CborInput = {}, app: AppContext = APP): Promise<CborFields | string> {
     const establish = this.#establish({ role: 'session' });
-    return this.#ask(establish, { request: { cred, iid: this.#iid }, key: this.#key! });
+    return this.#ask(establish, { request: { cred, iid: this.#iid }, key: this.#key!, app });
   }
 
   #establish(of: { role: 'enrol' | 'session'; codeId?: string }): DeviceEstablish {
@@ -85,7 +85,15 @@ export class TestDevice {
 
   async #ask(
     establish: DeviceEstablish,
-    { request, key }: { request: Readonly<Record<string, CborInput>>; key: Parameters<DeviceEstablish['writeHs3']>[1] },
+    {
+      request,
+      key,
+      app = APP,
+    }: {
+      request: Readonly<Record<string, CborInput>>;
+      key: Parameters<DeviceEstablish['writeHs3']>[1];
+      app?: AppContext;
+    },
   ): Promise<CborFields | string> {
     const { handshakes } = this.#gateway;
     const hs2 = await handshakes.begin(establish.writeHs1(), '192.0.2.1');
@@ -95,7 +103,7 @@ export class TestDevice {
     const header = { alg: 'ES256', typ: 'sallyport-proof' };
     const signed = new CompactSign(encodeText(claims)).setProtectedHeader(header);
     const proof = await signed.sign(this.#signing.privateKey);
-    const hs3 = establish.writeHs3({ ...request, proof, app: contextToCbor(APP) }, key);
+    const hs3 = establish.writeHs3({ ...request, proof, app: contextToCbor(app) }, key);
     const { message } = await handshakes.finish(hs2.handshake, hs3);
     return message[0] === MESSAGE_TYPES.HINT ? decodeHint(message).code : establish.readHs4(message);
   }

@@ -1,17 +1,20 @@
+import { compareVersions } from '@sallyport/lease';
 import type { AccessContext } from '../realm/context.ts';
 import type { Tallied, Transaction } from '../store/store.ts';
-import { appIdOf } from './app-rule.ts';
+import { appVersionOf } from './app-rule.ts';
 import { eachRollout, percentsNow, rolloutColumns, rolloutsOf } from './channels.ts';
-import { LEAST_REPORTS, whyHalt } from './rollout.ts';
+import { LEAST_TRIES, type Tries, type TriesBefore, triesIn, whyHalt } from './rollout.ts';
 import type { ReleaseOutcome, ReleaseReportRow, ReleaseRow } from './rows.ts';
 
-/** How a release fares: installations by what they said of it, and how many run its version. */
+/** How a release fares: installations by what they said of it, and how many run its version or are refused with it. */
 export interface ReleaseStanding {
   readonly release: ReleaseRow;
   /** By its channels. */
   readonly percents: Readonly<Record<string, number>>;
   readonly running: number;
-  readonly counts: Readonly<Record<ReleaseOutcome, number>>;
+  /** Installations whose last sign-in was refused with it, for whatever reason. */
+  readonly refused: number;
+  readonly counts: Readonly<Record<Exclude<ReleaseOutcome, 'refused'>, number>>;
 }
 
 /** How the newest releases of an app fare, so many at most, the newest first. */
@@ -20,34 +23,58 @@ export function releaseStandings(
   appId: string,
   limit: number,
 ): Promise<readonly ReleaseStanding[]> {
-  return access.store.transaction(async ({ tables, now }) => {
+  return access.store.transaction(async (transaction) => {
+    const { tables, now } = transaction;
     const rows = await tables.releases.list({ where: { appId } });
     const newest = [...rows].sort((a, b) => b.publishedAt - a.publishedAt).slice(0, limit);
-    const apps = newest.map(({ package: { version } }) => `${appId}@${version}`);
-    const ids = newest.map(({ id }) => id);
-    // However many releases there are, each of both is one look.
-    const [running, said] = await Promise.all([
-      tables.installations.tally(['app', 'os'], { where: { status: 'active' }, among: ['app', [...new Set(apps)]] }),
-      tables.releaseReports.tally(['releaseId', 'outcome'], { among: ['releaseId', ids] }),
+    const apps = [...new Set(newest.map(appVersionOf))];
+    // However many releases there are, each of these is one look.
+    const [said, running, refusals] = await Promise.all([
+      reportsOf(transaction, newest),
+      runningOf(transaction, newest),
+      tables.installations.tally(['refusedApp', 'os', 'status'], { among: ['refusedApp', apps] }),
     ]);
-    return newest.map((release, i) => ({
-      release,
-      percents: release.state === 'live' ? percentsNow(release, now()) : {},
-      running: running
-        .filter(({ app, os }) => app === apps[i] && isOn(os, release))
-        .reduce((sum, { count }) => sum + count, 0),
-      counts: countsOf(said.filter(({ releaseId }) => releaseId === release.id)),
-    }));
+    return newest.map((release) => {
+      const { refused: _, ...counts } = said(release);
+      const refused = refusals.filter(
+        ({ refusedApp, os, status }) =>
+          status !== 'revoked' && refusedApp === appVersionOf(release) && isOn(os, release),
+      );
+      return {
+        ...{ release, running: running(release), refused: sum(refused), counts },
+        percents: release.state === 'live' ? percentsNow(release, now()) : {},
+      };
+    });
   });
 }
 
-/** True for a release of the system of an installation; of one that never said its own, for all. */
-function isOn(os: string | null | undefined, release: ReleaseRow): boolean {
-  return os === null || os === undefined || os === release.package.os;
+/** What installations said of some releases. */
+async function reportsOf(
+  { tables }: Transaction,
+  releases: readonly ReleaseRow[],
+): Promise<(release: ReleaseRow) => Record<ReleaseOutcome, number>> {
+  const ids = releases.map(({ id }) => id);
+  const said = await tables.releaseReports.tally(['releaseId', 'outcome'], { among: ['releaseId', ids] });
+  return ({ id }) => countsOf(said.filter(({ releaseId }) => releaseId === id));
 }
 
-async function countReports({ tables }: Transaction, releaseId: string): Promise<Record<ReleaseOutcome, number>> {
-  return countsOf(await tables.releaseReports.tally(['outcome'], { where: { releaseId } }));
+/** How many installations run the versions of some releases. */
+async function runningOf(
+  { tables }: Transaction,
+  releases: readonly ReleaseRow[],
+): Promise<(release: ReleaseRow) => number> {
+  const apps = [...new Set(releases.map(appVersionOf))];
+  const all = await tables.installations.tally(['app', 'os'], { where: { status: 'active' }, among: ['app', apps] });
+  return (release) => sum(all.filter(({ app, os }) => app === appVersionOf(release) && isOn(os, release)));
+}
+
+function sum(tallied: readonly { readonly count: number }[]): number {
+  return tallied.reduce((all, { count }) => all + count, 0);
+}
+
+/** True for a release of the system of an installation; of one that never said its own, for all. */
+export function isOn(os: string | null | undefined, release: ReleaseRow): boolean {
+  return !os || os === release.package.os;
 }
 
 function countsOf(said: readonly Tallied<ReleaseReportRow, 'outcome'>[]): Record<ReleaseOutcome, number> {
@@ -84,45 +111,47 @@ export async function noteReport(access: AccessContext, report: ReleaseReportRow
 const SETTLED: readonly ReleaseOutcome[] = ['installed', 'failed', 'refused'];
 
 /**
- * All reports are counted only where this one may halt a rollout: a bad one, or a good one that makes them enough to count. They are of the
+ * All is counted only where a report may halt a rollout: a bad one, or a good one that makes them enough to count. They are of the
  * release, wherever it is rolled out: what fails on one channel halts on all of them.
  */
 async function haltIfBad(transaction: Transaction, row: ReleaseRow, outcome: ReleaseOutcome): Promise<void> {
-  const { id } = row;
   const rollouts = rolloutsOf(row);
-  if (Object.values(rollouts).every(({ haltedAt }) => haltedAt !== null)) return;
+  const going = Object.values(rollouts).filter(({ haltedAt }) => haltedAt === null);
+  if (going.length === 0) return;
   const { releases, releaseReports } = transaction.tables;
-  const few = { where: { releaseId: id }, among: ['outcome', SETTLED], limit: LEAST_REPORTS + 1 } as const;
-  if (outcome === 'installed' && (await releaseReports.list(few)).length > LEAST_REPORTS) return;
-  const counts = await countReports(transaction, id);
+  const few = { where: { releaseId: row.id }, among: ['outcome', SETTLED], limit: LEAST_TRIES + 1 } as const;
+  if (outcome === 'installed' && (await releaseReports.list(few)).length > LEAST_TRIES) return;
+  const own = (await triesOf(transaction, [row]))(row);
+  // The version before only ever speaks for this one.
+  if (going.every((rollout) => whyHalt(rollout, own) === undefined)) return;
+  const before = await triesBefore(transaction, row);
   const halted = eachRollout(rollouts, (rollout) => {
-    const why = rollout.haltedAt === null ? whyHalt(rollout, counts) : undefined;
+    const why = rollout.haltedAt === null ? whyHalt(rollout, own, before) : undefined;
     return why === undefined ? rollout : { ...rollout, haltedAt: transaction.now(), haltedWhy: why };
   });
   if (Object.entries(halted).every(([channel, rollout]) => rollout === rollouts[channel])) return;
-  await releases.update({ where: { id } }, rolloutColumns(halted));
+  await releases.update({ where: { id: row.id } }, rolloutColumns(halted));
 }
 
-/** A sign-in that was refused. */
-export interface RefusedSignIn {
-  /** As which app, `id@version`. */
-  readonly app: string;
-  readonly installationId: string;
+/** How installations fared with some releases. Not every app says that it is installed; who signed in with it has tried it, too. */
+async function triesOf(transaction: Transaction, rows: readonly ReleaseRow[]): Promise<(release: ReleaseRow) => Tries> {
+  const [said, running] = await Promise.all([reportsOf(transaction, rows), runningOf(transaction, rows)]);
+  return (row) => {
+    const { installed, failed, refused } = said(row);
+    return { good: Math.max(installed, running(row)), failed, refused };
+  };
 }
 
-/**
- * Notes that a sign-in was refused with a version, and by the release of it that is rolled out for the system of the device, where there is
- * one. Of other apps than its own a device says nothing.
- */
-export async function noteRefusedVersion(access: AccessContext, { app, installationId }: RefusedSignIn): Promise<void> {
-  const appId = appIdOf(app);
-  const release = await access.store.transaction(async ({ tables }) => {
-    const installation = await tables.installations.find({ id: installationId }, 'update');
-    if (!installation || appIdOf(installation.app) !== appId) return undefined;
-    if (installation.refusedApp !== app)
-      await tables.installations.update({ where: { id: installationId } }, { refusedApp: app });
-    const live = await tables.releases.list({ where: { appId, state: 'live' } });
-    return live.find((row) => `${appId}@${row.package.version}` === app && isOn(installation.os, row));
-  });
-  if (release) await noteReport(access, { releaseId: release.id, installationId, outcome: 'refused' });
+/** How the version before fared: the newest one below that enough have tried, and that was not halted. */
+async function triesBefore(transaction: Transaction, row: ReleaseRow): Promise<TriesBefore | undefined> {
+  const { appId, package: content } = row;
+  const live = await transaction.tables.releases.list({ where: { appId, state: 'live' } });
+  const below = live
+    .filter(({ package: { os, version } }) => os === content.os && compareVersions(version, content.version) < 0)
+    .filter((one) => Object.values(rolloutsOf(one)).every(({ haltedAt }) => haltedAt === null))
+    .sort((a, b) => compareVersions(b.package.version, a.package.version));
+  if (below.length === 0) return undefined;
+  const tries = await triesOf(transaction, below);
+  const before = below.find((one) => triesIn(tries(one)) >= LEAST_TRIES);
+  return before && { ...tries(before), version: before.package.version };
 }

@@ -1,8 +1,9 @@
 import type { Rollout } from '@sallyport/security-api';
-import type { ReleaseOutcome } from './rows.ts';
 
-/** So many installations must have said what came of a release before their part counts. */
-export const LEAST_REPORTS = 10;
+/** So many installations must have tried a release before their part counts. */
+export const LEAST_TRIES = 10;
+/** Fewer bad ones than these halt nothing, whatever their part is. */
+const LEAST_BAD = 3;
 const BUCKETS = 10_000;
 
 /** The part of the installations that a release is rolled out to now, percent. A rollout that halts keeps its part and offers nothing. */
@@ -48,13 +49,34 @@ export function advanced(rollout: Rollout, now: number): Rollout {
   return { ...rollout, steps: rollout.steps.map(({ at, percent }) => ({ percent, at: at > now ? at - early : at })) };
 }
 
-/** Why a rollout halts by itself, by what installations said; undefined while it need not. */
-export function whyHalt(
-  { haltAbovePercent }: Rollout,
-  counts: Readonly<Record<ReleaseOutcome, number>>,
-): string | undefined {
-  const bad = counts.failed + counts.refused;
-  const all = bad + counts.installed;
-  if (all < LEAST_REPORTS || bad * 100 <= all * haltAbovePercent) return undefined;
-  return `${counts.failed} failed and ${counts.refused} refused of ${all}: more than ${haltAbovePercent} %`;
+/** How installations fared with a version, each of which counts once. */
+export interface Tries {
+  readonly good: number;
+  readonly failed: number;
+  readonly refused: number;
+}
+
+/** The same of the version before. */
+export interface TriesBefore extends Tries {
+  readonly version: string;
+}
+
+/** So many installations have tried a version. */
+export function triesIn({ good, failed, refused }: Tries): number {
+  return good + failed + refused;
+}
+
+/** Why a rollout halts by itself: it fares so much worse than the version before it. Undefined while it need not. */
+export function whyHalt({ haltAbovePercent }: Rollout, own: Tries, before?: TriesBefore): string | undefined {
+  const all = triesIn(own);
+  if (all < LEAST_TRIES || own.failed + own.refused < LEAST_BAD) return undefined;
+  const badBefore = before ? badPercent(before) : 0;
+  if (badPercent(own) - badBefore <= haltAbovePercent) return undefined;
+  const above = badBefore > 0 ? ` above the ${Math.round(badBefore)} % of ${before!.version}` : '';
+  return `${own.failed} failed and ${own.refused} refused of ${all}: more than ${haltAbovePercent} %${above}`;
+}
+
+/** Percent of the installations with which a version failed, or was refused. */
+function badPercent(tries: Tries): number {
+  return ((tries.failed + tries.refused) * 100) / triesIn(tries);
 }

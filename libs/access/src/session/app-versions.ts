@@ -1,8 +1,7 @@
 import { compareVersions } from '@sallyport/lease';
-import { noteRefusedVersion, type RefusedSignIn } from '../apps/release-reports.ts';
 import type { ReleaseRow } from '../apps/rows.ts';
 import type { AccessContext } from '../realm/context.ts';
-import { isAppRevoked, blockedApps } from '../revocation/revocation.ts';
+import { blockedApps } from '../revocation/revocation.ts';
 import { missing } from '../store/missing.ts';
 
 /** A version of an app on a system: one that the realm knows, or one that installations say they are. */
@@ -77,10 +76,4 @@ function isSame(a: VersionOn, b: VersionOn): boolean {
 function stateOf(rows: readonly ReleaseRow[], one: VersionOn): AppVersion['known'] {
   const states = rows.filter((row) => isSame(one, row.package)).map(({ state }) => state);
   return (['live', 'proposed', 'withdrawn'] as const).find((state) => states.includes(state)) ?? 'unknown';
-}
-
-/** Notes that a sign-in was refused for its version, where that is revoked. */
-export async function noteRevokedVersion(access: AccessContext, refused: RefusedSignIn): Promise<void> {
-  const isRevoked = await access.store.transaction((transaction) => isAppRevoked(transaction, refused.app));
-  if (isRevoked) await noteRefusedVersion(access, refused);
 }

@@ -1,5 +1,5 @@
 import { compareVersions } from '@sallyport/lease';
-import { appIdOf, usableApp } from '../apps/app-rule.ts';
+import { appIdOf, appVersionOf, usableApp } from '../apps/app-rule.ts';
 import { type ChannelAsker, rolloutsFor } from '../apps/channels.ts';
 import { percentNow, turnOf } from '../apps/rollout.ts';
 import type { AppRow, ReleaseRow } from '../apps/rows.ts';
@@ -7,7 +7,6 @@ import { groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { blockedApps } from '../revocation/revocation.ts';
 import { missing } from '../store/missing.ts';
-import { appVersionOf } from './offers.ts';
 import type { InstallationRow } from './rows.ts';
 
 /** Whether a release is offered to an installation, and why it is not. */

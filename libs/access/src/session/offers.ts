@@ -1,6 +1,6 @@
 import { compareVersions } from '@sallyport/lease';
 import type { PackageView } from '@sallyport/security-api';
-import { appIdOf, usableApp } from '../apps/app-rule.ts';
+import { appIdOf, appVersionOf, usableApp } from '../apps/app-rule.ts';
 import { type ChannelAsker, rolloutsFor, STABLE } from '../apps/channels.ts';
 import { isInPart, percentNow } from '../apps/rollout.ts';
 import type { AppRow, ReleaseRow } from '../apps/rows.ts';
@@ -117,11 +117,6 @@ async function withoutRevoked(transaction: Transaction, rows: readonly ReleaseRo
   if (rows.length === 0) return rows;
   const out = await blockedApps(transaction, rows.map(appVersionOf));
   return rows.filter((row) => !out.has(appVersionOf(row)));
-}
-
-/** The app that a device is which runs a release: `id@version`. */
-export function appVersionOf({ appId, package: { version } }: ReleaseRow): string {
-  return `${appId}@${version}`;
 }
 
 /** An app that somebody may have, with its newest release for each system, as far as it is rolled out to the device that asks. */

@@ -290,9 +290,11 @@ test('sign-ins that were refused are told by version, also of versions that the 
       tables.installations.update({ among: ['id', ids.flatMap((id) => id ?? [])] }, { status: 'active', ...over }),
     );
   await say([one, two, three, four], { app: 'field@1.1', os: 'android' });
-  for (const installationId of [one!, two!]) await noteRefusedVersion(access, { app: 'field@9.9', installationId });
-  await noteRefusedVersion(access, { app: 'field@8.8', installationId: three! });
-  await noteRefusedVersion(access, { app: 'other@7.7', installationId: four! });
+  const refuse = (app: string, installationId: string) =>
+    noteRefusedVersion(access, { app, installationId, mayBeVersion: true });
+  for (const installationId of [one!, two!]) await refuse('field@9.9', installationId);
+  await refuse('field@8.8', three!);
+  await refuse('other@7.7', four!);
   await noteRevokedVersion(access, { app: 'field@1.1', installationId: four! });
   const told = async () =>
     (await appVersions(access, 'field', 1_000)).map(({ version, os, running, refused, known }) => ({

@@ -2,9 +2,7 @@ import { formatExpires, type RootContent, signUpdate, updateKeyFrom } from '@sal
 import type { PackageView } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import {
-  type AccessContext,
   findUpdateRoot,
-  noteRefusedVersion,
   noteReport,
   putRoot,
   readUpdateFile,
@@ -184,43 +182,6 @@ async function live() {
   };
   return { access, release, standing };
 }
-
-/** An installation of an app, whose sign-in as 1.1 of the app `field` is refused. */
-async function refuse(access: AccessContext, installationId: string, app: string, os = 'android'): Promise<void> {
-  const bytes = access.crypto.sha256(new TextEncoder().encode(installationId));
-  const keys = { deviceStatic: bytes, currentKey: bytes, nextKey: null, previousKey: null, signingKey: { kty: 'EC' } };
-  const times = { createdAt: 0, rotatedAt: 0, lastSeenAt: null };
-  const rest = { userId: 'u', status: 'active', generation: 0, model: '', resumeId: null } as const;
-  await access.store.transaction(({ tables }) =>
-    tables.installations.insert({ id: installationId, app, os, ...keys, ...times, ...rest }),
-  );
-  await noteRefusedVersion(access, { app: 'field@1.1', installationId });
-}
-
-test('devices of other apps halt no rollout of this one', async () => {
-  const { access, standing } = await live();
-  for (let i = 0; i < 12; i++) await refuse(access, `other ${i}`, 'other@1');
-  expect(await standing()).toMatchObject({ refused: 0, percent: 100 });
-  for (let i = 0; i < 10; i++) await refuse(access, `own ${i}`, 'field@1');
-  expect(await standing()).toMatchObject({ refused: 10, percent: 0 });
-});
-
-test('of one version for two systems each is counted, and refused, by its own devices', async () => {
-  const { access } = await realm();
-  for (const os of ['android', 'ios']) await published(access, packageOf({ os }));
-  for (let i = 0; i < 5; i++) {
-    await refuse(access, `i${i}`, 'field@1.1', i < 2 ? 'android' : 'ios');
-    await access.store.transaction(({ tables }) =>
-      tables.installations.update({ where: { id: `i${i}` } }, { status: 'active' }),
-    );
-  }
-  const standings = await releaseStandings(access, 'field', 9);
-  const told = standings.map(({ release, running, counts }) => [release.package.os, running, counts.refused]);
-  expect(told.sort()).toEqual([
-    ['android', 2, 2],
-    ['ios', 3, 3],
-  ]);
-});
 
 test('a rollout halts with the report that makes them enough, good or bad; a repeated one changes nothing', async () => {
   const { access, release, standing } = await live();

@@ -54,11 +54,42 @@ test('of 1,000 installations 5 % are in, within what chance allows, and who is i
   expect(other).not.toEqual(few);
 });
 
+const before = (good: number, bad: number) => ({ version: '1.1', good, failed: bad, refused: 0 });
+
 test.each([
-  ['few reports', { installed: 1, failed: 8, refused: 0 }, false],
-  ['failures above the part', { installed: 7, failed: 3, refused: 0 }, true],
-  ['refusals above the part', { installed: 7, failed: 0, refused: 3 }, true],
-  ['just the part', { installed: 8, failed: 1, refused: 1 }, false],
-] as const)('a rollout with %s', (_what, counts, halts) => {
-  expect(whyHalt(ROLLOUT, { downloading: 99, ...counts }) !== undefined).toBe(halts);
+  ['few tries', { good: 1, failed: 8, refused: 0 }, undefined, undefined],
+  [
+    'failures above the part',
+    { good: 7, failed: 3, refused: 0 },
+    undefined,
+    '3 failed and 0 refused of 10: more than 20 %',
+  ],
+  [
+    'refusals above the part',
+    { good: 7, failed: 0, refused: 3 },
+    undefined,
+    '0 failed and 3 refused of 10: more than 20 %',
+  ],
+  ['just the part', { good: 8, failed: 1, refused: 1 }, undefined, undefined],
+  ['what the version before had as much of', { good: 60, failed: 40, refused: 0 }, before(80, 20), undefined],
+  [
+    'more than the version before had',
+    { good: 59, failed: 1, refused: 40 },
+    before(80, 20),
+    '1 failed and 40 refused of 100: more than 20 % above the 20 % of 1.1',
+  ],
+  [
+    'a version before of which nothing bad is known',
+    { good: 7, failed: 0, refused: 3 },
+    before(99, 0),
+    '0 failed and 3 refused of 10: more than 20 %',
+  ],
+] as const)('a rollout with %s', (_what, own, earlier, why) => {
+  expect(whyHalt(ROLLOUT, own, earlier)).toBe(why);
+});
+
+test('two installations halt no rollout, however little it takes', () => {
+  const nervous = { ...ROLLOUT, haltAbovePercent: 1 };
+  expect(whyHalt(nervous, { good: 20, failed: 1, refused: 1 })).toBeUndefined();
+  expect(whyHalt(nervous, { good: 20, failed: 1, refused: 2 })).toBeDefined();
 });

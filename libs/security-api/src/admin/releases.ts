@@ -55,7 +55,9 @@ export const Rollout = Type.Object(
     groups: Type.Union([Type.Array(Type.String()), Type.Null()], {
       description: 'whose devices are offered it; null for all',
     }),
-    haltAbovePercent: Type.Integer(),
+    haltAbovePercent: Type.Integer({
+      description: 'it halts where so many percent more fail or are refused than with the version before',
+    }),
     haltedAt: Type.Union([Type.Integer(), Type.Null()]),
     haltedWhy: Type.Union([Type.String(), Type.Null()]),
   },
@@ -137,7 +139,7 @@ export const ReleaseStandingView = Type.Object(
     downloading: Type.Integer(),
     installed: Type.Integer(),
     failed: Type.Integer(),
-    refused: Type.Integer(),
+    refused: Type.Integer({ description: 'installations whose last sign-in was refused with it, for whatever reason' }),
   },
   { ...CLOSED, $id: 'ReleaseStanding' },
 );
@@ -154,7 +156,9 @@ export const AppVersionView = Type.Object(
       [Type.Literal('live'), Type.Literal('proposed'), Type.Literal('withdrawn'), Type.Literal('unknown')],
       { description: 'the state of its release; unknown where there is none' },
     ),
-    blocked: Type.Boolean({ description: 'it was revoked: nobody signs in with it' }),
+    blocked: Type.Boolean({
+      description: 'it was revoked, or so many are that it is refused with them: nobody signs in with it',
+    }),
     tooOld: Type.Boolean({ description: 'it is below the minimum of the app, which is due' }),
   },
   { ...CLOSED, $id: 'AppVersion' },
