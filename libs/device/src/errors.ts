@@ -109,10 +109,14 @@ const CAUSES: Readonly<Record<EndCause, string>> = {
   session: 'this session was ended: sign in again, or ask your administrator',
   installation: 'this device may not be used any more: ask your administrator for a new activation code',
   user: 'your account is disabled: ask your administrator',
-  app: 'this version of the app was withdrawn: update it',
+  app: withdrawn('this version'),
   all: 'everybody was signed out: sign in again',
   other: 'access was revoked: sign in again, or ask your administrator',
 };
+
+function withdrawn(version: string): string {
+  return `${version} of the app was withdrawn: install a newer one`;
+}
 
 /** What to tell people of a code, and of why a session is over if the gateway said so. */
 export function messageOf(code: DeviceErrorCode, cause?: EndCause): string {
@@ -125,14 +129,17 @@ export function remoteError(
   {
     words = '',
     cause,
+    version,
     ...options
   }: {
     mayHaveRun?: boolean;
     retryAfterMs?: number;
     words?: string | undefined;
     cause?: EndCause | undefined;
+    /** Of the app that was refused. */
+    version?: string | undefined;
   } = {},
 ): DeviceError {
-  const message = messageOf(code, cause);
+  const message = cause === 'app' && version ? withdrawn(`version ${version}`) : messageOf(code, cause);
   return new DeviceError(code, words === '' ? message : `${message}: ${words.replace(/\p{Cc}/gu, ' ')}`, options);
 }

@@ -2,6 +2,7 @@ import type { AccessContext, UpdateFileRow, UserRow } from '@sallyport/access';
 import {
   type CborFields,
   type CborInput,
+  type EndCause,
   encodeText,
   type PublicKey,
   type SecurityEstablish,
@@ -25,9 +26,9 @@ export interface LoginStep {
   readonly next?: (fields: CborFields) => Promise<LoginStep>;
 }
 
-/** A refusal as the device reads it. */
-export function refused(code: SignedCode, retryAfterMs = 0): LoginAnswer {
-  return { status: 'refused', code, retry_after: retryAfterMs };
+/** A refusal as the device reads it, with what was revoked where that is why. */
+export function refused(code: SignedCode, retryAfterMs = 0, cause?: EndCause): LoginAnswer {
+  return { status: 'refused', code, retry_after: retryAfterMs, ...(cause ? { cause } : {}) };
 }
 
 /** Longest name in an answer, UTF-16 code units (SPEC.md, section 3). */

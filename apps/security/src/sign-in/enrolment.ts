@@ -17,7 +17,6 @@ import {
   keyOf,
   type PublicKey,
   parseContext,
-  type SignedCode,
 } from '@sallyport/channel';
 import { checkFacts } from '@sallyport/lease';
 import { addressKey } from '@sallyport/settings';
@@ -28,7 +27,7 @@ import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
 import { proofFits, readSigningKey } from './proof.ts';
 import { sealResume } from './resume.ts';
-import { type Verdict, whyDenied } from './verdict.ts';
+import { isRevokedVersion, type Verdict, whyDenied } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
 /** Handles HS3 of an enrolment; undefined when the handshake itself fails, which a wrong code is part of. */
@@ -56,7 +55,11 @@ export async function answerEnrolment(
   const denied = checkFacts(rule, app);
   if (denied) {
     const reason = whyDenied(rule, app, denied);
-    return { answer: await refuseContext(parts, { who: whoOf(credentials), denied, reason }) };
+    await auditRefusal(parts.access, {
+      ...{ actor: whoOf(credentials), action: 'enrol', subject: 'activation code' },
+      reason,
+    });
+    return { answer: refused(denied, 0, isRevokedVersion(rule, app) ? 'app' : undefined) };
   }
   const enrolment = {
     code,
@@ -154,12 +157,4 @@ function isUndecided(result: EnrolResult): boolean {
 function whoOf(credentials: PresentedCredentials): string {
   if (credentials.kind === 'password') return credentials.user;
   return credentials.kind === 'oidc' ? `at ${credentials.directory}` : 'unknown';
-}
-
-async function refuseContext(
-  { access }: SignInParts,
-  { who, denied, reason }: { who: string; denied: SignedCode; reason: string },
-): Promise<LoginAnswer> {
-  await auditRefusal(access, { actor: who, action: 'enrol', subject: 'activation code', reason });
-  return refused(denied);
 }

@@ -31,7 +31,7 @@ import { limited } from './lockout.ts';
 import type { SignInParts } from './parts.ts';
 import { proofFits } from './proof.ts';
 import { checkCode } from './second-factor.ts';
-import { isRevokedVersion, mayBeVersion, type Refusal, refusal, type Vouched, whyDenied } from './verdict.ts';
+import { isRevokedVersion, mayBeVersion, type Refusal, refusal, revoked, type Vouched, whyDenied } from './verdict.ts';
 import { verifyCredentials } from './verify.ts';
 
 /** More than these do not come with the answer, which has other things to say, but with the first channel. */
@@ -69,15 +69,15 @@ export async function answerLogin(
   const app = parseContext(fields.map('app'));
   if (!user?.enabled) {
     const name = user?.name ?? installation.userId;
-    return refuse(parts, { name, installation }, refusal('REVOKED', 'the user is disabled'));
+    return refuse(parts, { name, installation }, revoked('the user is disabled', 'user'));
   }
   const denied = checkFacts(rule, app);
   const isOld = denied === 'APP_UPDATE_REQUIRED' && mayUpdate(device, app);
   const login = { ...device, user, attempt, used, app, siteMap, isOld };
   if (denied)
     await noteRefusedVersion(parts.access, { ...signingIn(login), mayBeVersion: mayBeVersion(rule, app, denied) });
-  const code = isRevokedVersion(rule, app) ? 'REVOKED' : denied;
-  if (code && !isOld) return refuse(parts, named(login), refusal(code, whyDenied(rule, app, code)));
+  if (isRevokedVersion(rule, app)) return refuse(parts, named(login), revoked(whyDenied(rule, app, 'REVOKED'), 'app'));
+  if (denied && !isOld) return refuse(parts, named(login), refusal(denied, whyDenied(rule, app, denied)));
   // A key that was replaced may be in a copy of the device: with it the user is asked whatever the realm says.
   if (!settings.loginNeedsPassword && used.slot !== 'previous')
     return secondFactor(parts, login, { userUnasked: true });
@@ -116,10 +116,10 @@ function named({ user, installation }: Login): { name: string; installation: Ins
 async function refuse(
   { access }: SignInParts,
   { name, installation }: { name: string; installation: InstallationRow },
-  { code, why, retryAfterMs }: Refusal,
+  { code, why, retryAfterMs, cause }: Refusal,
 ): Promise<LoginStep> {
   await auditRefusal(access, { actor: name, action: 'login', subject: installation.id, reason: why });
-  return { answer: refused(code, retryAfterMs) };
+  return { answer: refused(code, retryAfterMs, cause) };
 }
 
 /** Asks for a second factor when the user has one, or must have; a provider's own factors are in its `acr` and `amr`. */
@@ -189,8 +189,8 @@ async function complete(
   });
   if (typeof session === 'string') return refuse(parts, named(login), refusal('CREDENTIALS_INVALID', session));
   if (!session) {
-    await noteRevokedVersion(parts.access, signingIn(login));
-    return refuse(parts, named(login), refusal('REVOKED', 'revoked meanwhile'));
+    const isApp = await noteRevokedVersion(parts.access, signingIn(login));
+    return refuse(parts, named(login), revoked('revoked meanwhile', isApp ? 'app' : undefined));
   }
   if (installation.refusedApp) await noteServedVersion(parts.access, signingIn(login));
   const { row, rotation, routes } = session;

@@ -1,5 +1,5 @@
 import type { DirectorySignIn, FreeAccount } from '@sallyport/access';
-import { type AppContext, formatHex, type SignedCode } from '@sallyport/channel';
+import { type AppContext, type EndCause, formatHex, type SignedCode } from '@sallyport/channel';
 import { isRefusedVersion } from '@sallyport/lease';
 import type { ContextRule } from '@sallyport/security-api';
 
@@ -22,6 +22,8 @@ export interface Refusal {
   readonly why: string;
   /** When to try again at the earliest, ms; 0 for at once. */
   readonly retryAfterMs: number;
+  /** What was revoked, where the device may know that this is why. */
+  readonly cause?: EndCause;
 }
 
 /** What came of credentials. */
@@ -30,6 +32,11 @@ export type Verdict = Vouched | Refusal;
 /** A refusal. */
 export function refusal(code: SignedCode, why: string, retryAfterMs = 0): Refusal {
   return { fit: false, code, why, retryAfterMs };
+}
+
+/** A refusal because something was revoked. */
+export function revoked(why: string, cause: EndCause | undefined): Refusal {
+  return { ...refusal('REVOKED', why), ...(cause ? { cause } : {}) };
 }
 
 /** Why an app context is refused, for the officer: the device learns the code only. */

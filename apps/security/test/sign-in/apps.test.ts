@@ -47,7 +47,11 @@ async function phone() {
   };
   const reason = async (): Promise<string> =>
     (await access.store.transaction((transaction) => listAudit(transaction, 1)))[0]!.reason;
-  return { access, enrol, login, isOld, reason };
+  const cause = async (over: Partial<AppContext>): Promise<string | undefined> => {
+    const answer = await device.login(CRED, { ...APP, ...over });
+    return typeof answer === 'string' ? answer : answer.optionalText('cause');
+  };
+  return { access, enrol, login, isOld, reason, cause };
 }
 
 test('a device of an app that is not registered neither enrols nor signs in', async () => {
@@ -113,6 +117,17 @@ test('a version is counted as refused until it signs in: where it does not fit, 
   await revoke(access, { requestId: randomUUID(), kind: 'app', subject: 'a@1' }, BY);
   expect(await login()).toBe('REVOKED');
   expect(await refused()).toEqual([1]);
+});
+
+test('a device whose version was revoked hears that this is why, and no other one does', async () => {
+  const { access, enrol, login, cause } = await phone();
+  expect(await enrol()).toBe('ok');
+  await revoke(access, { requestId: randomUUID(), kind: 'app', subject: 'a@1' }, BY);
+  expect(await login()).toBe('REVOKED');
+  expect(await cause({})).toBe('app');
+  expect(await cause({ version: '2' })).toBeUndefined();
+  await putApp(access, 'a', { groups: null, platforms: [{ os: 'ios' }] }, BY);
+  expect(await cause({ version: '2' })).toBeUndefined();
 });
 
 /** A live release of 2 of the app of these devices, and what counts against it. */

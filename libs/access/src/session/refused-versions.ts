@@ -64,10 +64,11 @@ async function releaseOf(
   return live.find((row) => appVersionOf(row) === app && isOn(os, row));
 }
 
-/** Notes that a sign-in was refused for its version, where that is revoked. */
-export async function noteRevokedVersion(access: AccessContext, refused: VersionSignIn): Promise<void> {
+/** Notes that a sign-in was refused for its version, where that is revoked; says whether it is. */
+export async function noteRevokedVersion(access: AccessContext, refused: VersionSignIn): Promise<boolean> {
   const isRevoked = await access.store.transaction((transaction) => isAppRevoked(transaction, refused.app));
   if (isRevoked) await noteRefusedVersion(access, { ...refused, mayBeVersion: false });
+  return isRevoked;
 }
 
 /** Notes that a version signs in that was refused before: whatever it was, it was not the version, or is over. */

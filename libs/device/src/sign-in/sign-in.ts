@@ -12,6 +12,7 @@ import {
   deriveSessionSecret,
   type EnrolmentLink,
   formatHex,
+  isEndCause,
   isSignedCode,
   keyOf,
   type LinkPin,
@@ -356,24 +357,29 @@ async function establishOn(
     });
     const { binding } = establish.readHs2(await socket.ask(establish.writeHs1()));
     const proof = await signProof(record.signingKey, binding, attempt.iid);
-    const request = { ...attempt.request, proof, app: contextToCbor(place.context()) };
+    const app = place.context();
+    const request = { ...attempt.request, proof, app: contextToCbor(app) };
     let answer = establish.readHs4(await socket.ask(establish.writeHs3(request, attempt.key)));
     while (answer.text('status') === 'step_up') {
       const totp = await attempt.oneTimeCode?.({ tries: answer.uint('tries') });
       if (totp === undefined) throw remoteError('STEP_UP', { mayHaveRun: false });
       answer = establish.readStepReply(await socket.ask(establish.writeStep({ totp: totp.replace(/\s/g, '') })));
     }
-    if (answer.text('status') !== 'ok') throw refusalOf(answer);
+    if (answer.text('status') !== 'ok') throw refusalOf(answer, app);
     return { establish, answer };
   } finally {
     socket.close();
   }
 }
 
-function refusalOf(answer: CborFields): DeviceError {
+function refusalOf(answer: CborFields, { version }: AppContext): DeviceError {
   const code = answer.text('code', 64);
   const retryAfterMs = answer.has('retry_after') ? answer.uint('retry_after') : 0;
-  return remoteError(isSignedCode(code) ? code : 'DENIED', { retryAfterMs, mayHaveRun: false });
+  const cause = answer.optionalText('cause', 64);
+  return remoteError(isSignedCode(code) ? code : 'DENIED', {
+    ...{ retryAfterMs, mayHaveRun: false, version },
+    cause: isEndCause(cause) ? cause : undefined,
+  });
 }
 
 /** Takes a newer site map into the record; an older one changes nothing, a forged one throws. */

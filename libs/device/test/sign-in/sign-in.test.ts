@@ -50,6 +50,8 @@ const far = {
   gone: new Set<string>(),
   /** False while nobody publishes a site map. */
   publishes: true,
+  /** What a sign-in is answered instead. */
+  refusal: undefined as Record<string, CborInput> | undefined,
 };
 
 function siteMap(): string {
@@ -131,6 +133,7 @@ function answerHs3(establish: SecurityEstablish, keys: readonly (SharedKey | Cod
     far.accepted = [deriveEnrolledKey(crypto, establish.outcome)];
     return establish.writeHs4({ ...ok, generation: 0 });
   }
+  if (far.refusal) return establish.writeHs4({ status: 'refused', retry_after: 0, ...far.refusal });
   if (far.rotate) far.accepted = [used as SharedKey, deriveRotatedKey(crypto, used as SharedKey, establish.outcome)];
   const session = {
     sid: crypto.randomBytes(16),
@@ -157,6 +160,7 @@ beforeEach(() => {
     origins: [],
     gone: new Set(),
     publishes: true,
+    refusal: undefined,
   });
 });
 
@@ -205,6 +209,18 @@ test('until the new key has proved good, the one before is tried when it is refu
   // Another login with the first key has overwritten the second one at Security.
   far.accepted = [first];
   expect(await login()).toBe('ok');
+});
+
+test.each([
+  ['its version', { cause: 'app' }, 'version 1 of the app was withdrawn: install a newer one'],
+  ['its user', { cause: 'user' }, 'your account is disabled: ask your administrator'],
+  ['what it does not know', { cause: 'planet' }, 'access was revoked'],
+  ['nothing that it is told', {}, 'access was revoked'],
+])('a sign-in that is refused because of %s is told so', async (_what, said, message) => {
+  const { device } = await open();
+  await device.enroll(link(), CREDENTIALS);
+  far.refusal = { code: 'REVOKED', ...said };
+  await expect(device.login(CREDENTIALS)).rejects.toMatchObject({ code: 'REVOKED', message });
 });
 
 test('once the new key has proved good, no hint makes the device use the one before', async () => {
