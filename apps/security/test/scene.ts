@@ -54,6 +54,7 @@ export const DATABASE: AdminServiceParts['database'] = {
   version: async () => '0',
   external: false,
   servers: async () => [],
+  askedStandbys: async () => 0,
   archive: async () => undefined,
 };
 

@@ -135,6 +135,10 @@ const FACTS = `select
   has_database_privilege(current_database(), 'temp') as "temp",
   (select count(*)::int from pg_tables where schemaname = current_schema() and tableowner <> current_user) as "foreign",
   pg_has_role('pg_monitor', 'member') as "monitor",
+  (select case when trim(names) = '' then 0
+      else coalesce(substring(lower(names) from '^\\s*(?:(?:first|any)\\s+)?(\\d+)\\s*\\(')::int, 1) end
+    from current_setting('synchronous_standby_names') as names) as "asked",
+  (select count(*)::int from pg_stat_replication where sync_state in ('sync', 'quorum')) as "confirming",
   current_setting('fsync') as "fsync",
   current_setting('full_page_writes') as "pages",
   current_setting('synchronous_commit') as "commit",
@@ -154,6 +158,10 @@ interface DatabaseFacts {
   readonly temp: boolean;
   readonly foreign: number;
   readonly monitor: boolean;
+  /** How many standbys have to confirm a commit. */
+  readonly asked: number;
+  /** How many do, as far as the role sees them. */
+  readonly confirming: number;
   readonly fsync: string;
   readonly pages: string;
   readonly commit: string;
@@ -213,6 +221,15 @@ function judgeDatabase(subject: string, facts: DatabaseFacts): Diagnosis[] {
       'role',
       'the role does not see the standbys: status says less of them',
       `grant pg_monitor to ${facts.role}`,
+    );
+  if (!facts.standby && facts.monitor && facts.confirming < facts.asked)
+    say(
+      'failure',
+      'standbys',
+      facts.confirming === 0
+        ? 'no standby confirms commits: writes wait'
+        : `${facts.confirming} of ${facts.asked} standbys confirm commits: writes wait`,
+      'bring a standby back; see pg_stat_replication, with Patroni: patronictl list',
     );
   for (const [name, value] of [
     ['fsync', facts.fsync],

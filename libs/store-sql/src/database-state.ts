@@ -28,6 +28,11 @@ const STANDBYS = `select application_name as name, sync_state as sync, state, ho
     coalesce(extract(epoch from flush_lag) * 1000, 0)::bigint as ms
   from pg_stat_replication where application_name <> 'pg_basebackup' order by 1`;
 
+/** How many standbys a commit waits for (PostgreSQL, synchronous_standby_names): a list without a number means its first one. */
+const ASKED = `select case when trim(names) = '' then 0
+    else coalesce(substring(lower(names) from '^\\s*(?:(?:first|any)\\s+)?(\\d+)\\s*\\(')::int, 1) end as asked
+  from current_setting('synchronous_standby_names') as names`;
+
 /** The server's identity, and how far its log of changes has come. */
 const POSITION = `select system_identifier::text as "system", pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint as "walBytes"
   from pg_control_system()`;
@@ -49,6 +54,12 @@ export async function readServers(store: SqlStore): Promise<DatabaseServer[]> {
     { name, role: 'primary', sync: '', state: 'running', address, lagBytes: 0, lagMs: 0 },
     ...rows.map(standbyOf),
   ];
+}
+
+/** How many standbys have to confirm a commit before it is acknowledged; 0 where those that follow are mere copies. */
+export async function readAskedStandbys(store: SqlStore): Promise<number> {
+  const [row] = await store.query<{ asked: number }>(ASKED);
+  return row!.asked;
 }
 
 function standbyOf({ name, sync, state, address, bytes, ms }: StandbyRow): DatabaseServer {

@@ -6,6 +6,7 @@ export {
   type DatabasePosition,
   type DatabaseServer,
   readArchiver,
+  readAskedStandbys,
   readPosition,
   readServers,
   readVersion,

@@ -43,6 +43,9 @@ const BEGIN = `begin; select (extract(epoch from clock_timestamp()) * 1000)::big
  */
 const COMMIT_READ = "select pg_logical_emit_message(true, 'sallyport', ''); commit";
 
+const NOT_CONFIRMED =
+  'the database answers and does not confirm: does a standby follow it? (sallyport doctor --from security)';
+
 const SHAPES = Object.fromEntries(TABLE_NAMES.map((name) => [name, sqlShape(name, shapeOf(name))])) as Record<
   TableName,
   SqlShape
@@ -279,6 +282,9 @@ async function endRead(client: pg.PoolClient, replicated: boolean): Promise<void
   try {
     await confirm(client, replicated ? COMMIT_READ : 'commit');
   } catch (cause) {
+    // What came before was answered: a primary that is silent now waits for those that follow it.
+    if (replicated && /timeout/i.test((cause as Error).message))
+      throw new StoreError('ERR_STORE_UNAVAILABLE', NOT_CONFIRMED, { cause });
     throw unavailable(cause);
   }
 }

@@ -91,7 +91,7 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     ...nodes.flatMap(degradedWarnings),
     ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWarning(id, silentMs)),
     ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWarning),
-    ...databaseWarnings(servers),
+    ...databaseWarnings(servers, await database.askedStandbys()),
     ...archiveWords(archive),
     ...safeguardWords(safeguards.rows, moment),
     ...proxyViews
@@ -242,14 +242,24 @@ function clockWarning({ id, clockOffsetMs }: NodeView): string {
   return `the clock of node ${id} is off by ${Math.round(clockOffsetMs / 1_000)} s; nothing is decided by it`;
 }
 
-function databaseWarnings(servers: readonly DatabaseView[]): string[] {
+/**
+ * What is wrong with the standbys of a database, of which so many have to confirm a commit. Where none has to, those that follow are copies
+ * by design; who may not see how they follow (no pg_monitor) cannot miss one.
+ */
+export function databaseWarnings(servers: readonly DatabaseView[], asked: number): string[] {
   const standbys = servers.filter(({ role }) => role === 'standby');
-  const waiting = standbys.filter(({ sync }) => sync === 'sync' || sync === 'quorum');
+  const isHidden = standbys.some(({ sync }) => sync === 'unknown');
+  const confirming = standbys.filter(({ sync }) => sync === 'sync' || sync === 'quorum').length;
   const behind = standbys.filter(({ lagBytes }) => lagBytes > LAG_WARNING_BYTES);
   return [
-    ...(standbys.length > 0 && waiting.length === 0 ? ['no standby confirms commits'] : []),
+    ...(isHidden || confirming >= asked ? [] : [waitingWords(confirming, asked)]),
     ...behind.map(({ name, lagBytes }) => `standby ${name} is ${Math.round(lagBytes / 1_048_576)} MiB behind`),
   ];
+}
+
+function waitingWords(confirming: number, asked: number): string {
+  const few = confirming === 0 ? 'no standby confirms commits' : `${confirming} of ${asked} standbys confirm commits`;
+  return `${few}: writes wait`;
 }
 
 /** What an archive that takes nothing means for whoever relies on it. */

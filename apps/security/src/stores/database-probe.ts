@@ -1,5 +1,12 @@
 import type { DatabaseView } from '@sallyport/security-api';
-import { type ArchiveState, readArchiver, readServers, readVersion, type SqlStore } from '@sallyport/store-sql';
+import {
+  type ArchiveState,
+  readArchiver,
+  readAskedStandbys,
+  readServers,
+  readVersion,
+  type SqlStore,
+} from '@sallyport/store-sql';
 
 /** Asks the database about itself. */
 export interface DatabaseProbe {
@@ -10,6 +17,8 @@ export interface DatabaseProbe {
   version(): Promise<string>;
   /** The primary first, then its standbys, from the primary's own view of replication. */
   servers(): Promise<DatabaseView[]>;
+  /** How many standbys have to confirm a commit. */
+  askedStandbys(): Promise<number>;
   /** How the archive of its log is; undefined where there is none. */
   archive(): Promise<ArchiveState | undefined>;
 }
@@ -24,6 +33,7 @@ export function probeOf(
     external,
     version: () => readVersion(store),
     servers: () => readServers(store),
+    askedStandbys: () => readAskedStandbys(store),
     archive: () => readArchiver(store),
   };
 }
