@@ -69,6 +69,10 @@ export interface Running {
   pressCtrlC(): Promise<void>;
   /** Kills what it has started, and waits for its own end. */
   killChildren(): Promise<void>;
+  /** Kills it, and waits until what it had started has ended by itself. */
+  killAlone(): Promise<void>;
+  /** Kills it with all that it has started in its group, as a machine does that is switched off. It has a group of its own. */
+  killAll(): Promise<void>;
 }
 
 /** Starts a program that goes on running. */
@@ -95,7 +99,35 @@ export function startCommand(command: string, args: readonly string[], options: 
       for (const pid of childrenOf(child.pid!)) process.kill(pid, 'SIGKILL');
       if (!hasEnded(child)) await new Promise((resolve) => child.once('exit', resolve));
     },
+    killAlone: async () => {
+      const left = childrenOf(child.pid!);
+      child.kill('SIGKILL');
+      await waitFor(
+        () => !left.some(isAlive),
+        'the end of what it had started',
+        () => output,
+      );
+    },
+    killAll: async () => {
+      const left = [child.pid!, ...childrenOf(child.pid!)];
+      process.kill(-child.pid!, 'SIGKILL');
+      await waitFor(
+        () => !left.some(isAlive),
+        'the end of all of it',
+        () => output,
+      );
+    },
   };
+}
+
+/** False for one that has ended, and only waits for somebody to ask how. */
+export function isAlive(pid: number): boolean {
+  try {
+    const state = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    return state.slice(state.lastIndexOf(')') + 2)[0] !== 'Z';
+  } catch {
+    return false;
+  }
 }
 
 async function pressCtrlC(child: ChildProcess): Promise<void> {

@@ -9,6 +9,7 @@ export {
   CLI,
   type CommandOptions,
   type CommandResult,
+  isAlive,
   isListening,
   listening,
   type Running,

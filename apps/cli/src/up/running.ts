@@ -76,10 +76,16 @@ export class Running {
   }
 }
 
+/** One Ctrl-C comes twice: from the terminal, and from the npm of `npm start`. */
+const SAME_MS = 1_000;
+
 /** Ctrl-C and SIGTERM stop everything in order; whoever presses it again hears that it goes on, and breaks nothing off. */
 export function stopOnSignals(running: Running, data: string): void {
   let isStopping = false;
+  let heardAt = Number.NEGATIVE_INFINITY;
   const stop = (): void => {
+    if (performance.now() < heardAt + SAME_MS) return;
+    heardAt = performance.now();
     process.stdout.write(isStopping ? '\nstill stopping …\n' : '\nstopping …\n');
     if (isStopping) return;
     isStopping = true;
