@@ -9,6 +9,7 @@ export { noteReport, type ReleaseStanding, releaseStandings } from './apps/relea
 export {
   approveRelease,
   changeRollout,
+  checkPackage,
   draftWith,
   listReleases,
   proposeRelease,

@@ -27,6 +27,7 @@ export { RealmSettings } from './admin/realm.ts';
 export {
   AppVersionView,
   OfferedToView,
+  PackageClaims,
   PackageView,
   ReleaseInput,
   ReleaseStandingView,

@@ -15,12 +15,15 @@ import { type Device, memoryStorage } from '@sallyport/device';
 import { fileStorage } from '@sallyport/device/node';
 import * as api from '@sallyport/security-api/admin';
 import {
+  type ApkKey,
   makeApk,
   makeApkKey,
+  makeBundle,
   runCommand,
   sallyport,
   scratchFolder,
   signApk,
+  signBundle,
   startCommand,
   waitFor,
 } from '@sallyport/support';
@@ -123,6 +126,25 @@ test('a package that does not fit its app, or is none, is refused with words, an
   await expect(run(['app', 'publish', foreign], at('ci'))).rejects.toThrow('it is signed by');
   writeFileSync(at('cut.apk'), readFileSync(foreign).subarray(0, -100));
   await expect(run(['app', 'publish', at('cut.apk')], at('ci'))).rejects.toThrow('the package is refused');
+  expect((await operator.call(api.releases.list)).filter(({ state }) => state !== 'withdrawn')).toEqual([]);
+});
+
+test('of an app bundle nothing is published: it is read, held against its app, and told what makes an APK of it', async () => {
+  const publish = async (by: ApkKey): Promise<string> => {
+    const parts = await makeBundle(folder, { id: APP, version: '1.0.6', build: 6 });
+    const file = await signBundle(parts, at('field.aab'), by);
+    return run(['app', 'publish', file], at('ci')).catch((error: Error) => error.message);
+  };
+  const said = await publish(key);
+  expect(said).toMatch(/nothing was published: .*field\.aab is an app bundle/);
+  expect(said).toContain(`It is ${APP} 1.0.6, build 6, for android 8.0 and later, signed by ${signerHex}`);
+  expect(said).toMatch(
+    /and fits the app\n.*: bundletool build-apks --mode=universal --bundle=\S*field\.aab --output=\S*field\.apks /,
+  );
+  expect(said).toMatch(/ && unzip \S*field\.apks universal\.apk && sallyport app publish universal\.apk/);
+  expect(await publish(await makeApkKey(folder, 'bundler'))).toContain('it is signed by');
+  writeFileSync(at('field.aab'), readFileSync(at('field.aab')).subarray(0, -100));
+  await expect(run(['app', 'publish', at('field.aab')], at('ci'))).rejects.toThrow('the package is refused');
   expect((await operator.call(api.releases.list)).filter(({ state }) => state !== 'withdrawn')).toEqual([]);
 });
 

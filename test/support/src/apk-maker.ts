@@ -1,8 +1,9 @@
 import { execFile } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { type MadePart, makeZip } from './zip-maker.ts';
 
 const run = promisify(execFile);
 const FRAMEWORK = '/usr/share/android-framework-res/framework-res.apk';
@@ -23,11 +24,7 @@ export interface MadeManifest {
   readonly padding?: number;
 }
 
-/** Makes an APK that nobody has signed, with aapt and zipalign of the Android Open Source Project. */
-export async function makeApk(
-  folder: string,
-  { id, version, build, minSdk = 26, padding = 0 }: MadeManifest,
-): Promise<string> {
+function writeManifest(folder: string, { id, version, build, minSdk = 26 }: MadeManifest): string {
   const manifest = join(folder, 'AndroidManifest.xml');
   writeFileSync(
     manifest,
@@ -37,14 +34,48 @@ export async function makeApk(
       <application android:label="Field"><activity android:name="x.Main"/></application>
     </manifest>`,
   );
-  const [made, aligned] = [join(folder, `${version}.made.apk`), join(folder, `${version}.apk`)];
-  await run('aapt', ['package', '-f', '-M', manifest, '-I', FRAMEWORK, '-F', made]);
+  return manifest;
+}
+
+/** Makes an APK that nobody has signed, with aapt and zipalign of the Android Open Source Project. */
+export async function makeApk(folder: string, made: MadeManifest): Promise<string> {
+  const manifest = writeManifest(folder, made);
+  const { version, padding = 0 } = made;
+  const [packed, aligned] = [join(folder, `${version}.made.apk`), join(folder, `${version}.apk`)];
+  await run('aapt', ['package', '-f', '-M', manifest, '-I', FRAMEWORK, '-F', packed]);
   if (padding > 0) {
     writeFileSync(join(folder, 'film.bin'), randomBytes(padding));
-    await run('aapt', ['add', made, 'film.bin'], { cwd: folder });
+    await run('aapt', ['add', packed, 'film.bin'], { cwd: folder });
   }
-  await run('zipalign', ['-f', '4', made, aligned]);
+  await run('zipalign', ['-f', '4', packed, aligned]);
   return aligned;
+}
+
+/** Makes the parts of an app bundle, as aapt2 of the Android Open Source Project writes them. */
+export async function makeBundle(folder: string, made: MadeManifest): Promise<MadePart[]> {
+  const base = join(folder, `${made.version}.base`);
+  const link = ['link', '--proto-format', '--output-to-dir', '-I', FRAMEWORK, '-o', base];
+  mkdirSync(base, { recursive: true });
+  await run('aapt2', [...link, '--manifest', writeManifest(folder, made)]);
+  const version = Buffer.from('1.15.6');
+  return [
+    {
+      name: 'BundleConfig.pb',
+      content: Buffer.concat([Buffer.of(10, version.length + 2, 18, version.length), version]),
+    },
+    { name: 'base/manifest/AndroidManifest.xml', content: readFileSync(join(base, 'AndroidManifest.xml')) },
+    { name: 'base/resources.pb', content: readFileSync(join(base, 'resources.pb')) },
+  ];
+}
+
+/** Signs an app bundle as a JAR file, with apksigner. */
+export async function signBundle(parts: readonly MadePart[], to: string, by: ApkKey): Promise<string> {
+  const unsigned = `${to}.unsigned`;
+  writeFileSync(unsigned, makeZip(parts));
+  const others = ['v2', 'v3', 'v4'].flatMap((scheme) => [`--${scheme}-signing-enabled`, 'false']);
+  const scheme = ['--min-sdk-version', '24', '--v1-signing-enabled', 'true', ...others];
+  await run('apksigner', ['sign', ...keyArguments(by), ...scheme, '--out', to, unsigned]);
+  return to;
 }
 
 /** Makes a key of P-256 with a certificate of its own. */

@@ -1,5 +1,5 @@
 export { type AcmeOptions, AcmeServer } from './acme-server.ts';
-export { type ApkKey, makeApk, makeApkKey, signApk, signRotated } from './apk-maker.ts';
+export { type ApkKey, makeApk, makeApkKey, makeBundle, signApk, signBundle, signRotated } from './apk-maker.ts';
 export { type IssuedPair, type IssueOrder, TestAuthority } from './authority.ts';
 export { launchChromium, PAGE_WITHIN_MS } from './browser.ts';
 export { caughtUp } from './caught-up.ts';

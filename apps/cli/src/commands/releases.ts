@@ -34,6 +34,7 @@ import { CliError } from '../output.ts';
 import { loadProfile, storePrivate } from '../profile.ts';
 import { profileFile } from '../program.ts';
 import { say } from '../terminal.ts';
+import { refuseBundle } from './app-bundle.ts';
 import { given, sayRemoved } from './resources.ts';
 import { othersIn, SignedBefore, targetsOfPackage } from './signing.ts';
 import { uploadPackage } from './upload.ts';
@@ -195,6 +196,7 @@ async function publish(
   { options, reason }: Given<PublishOptions>,
   file: string,
 ): Promise<ReleaseView> {
+  await refuseBundle(admin, file);
   const content = await uploadPackage(admin, file);
   const body = {
     sha256: content.sha256,

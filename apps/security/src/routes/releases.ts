@@ -3,6 +3,7 @@ import {
   approveRelease,
   appVersions,
   changeRollout,
+  checkPackage,
   draftWith,
   endPublisher,
   findUpdateRoot,
@@ -58,6 +59,10 @@ export function addReleaseRoutes(service: FastifyInstance, { access, liveKeys, p
     return { there, package: there === bytes ? await packages.finish({ sha256, by: by.actor }) : null };
   });
   const look = (sha256: string) => packages.get(sha256);
+  serve(service, releases.fit, async ({ body }) => {
+    await checkPackage(access, body);
+    return { done: true };
+  });
   serve(service, releases.publish, async ({ body, by }) =>
     releaseView(await proposeRelease(access, { ...body, look }, by)),
   );

@@ -7,7 +7,7 @@ import {
   UPDATE_CHUNK_BYTES,
 } from '@sallyport/channel';
 import { compareVersions } from '@sallyport/lease';
-import type { PackageView, ReleaseInput, RolloutChange } from '@sallyport/security-api';
+import type { PackageClaims, PackageView, ReleaseInput, RolloutChange } from '@sallyport/security-api';
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
@@ -56,26 +56,10 @@ export async function proposeRelease(
   const content = await look(input.sha256);
   const { channel = STABLE } = input;
   return change(access, by, async (begun) => {
-    const { apps, releases, groups } = begun.tables;
-    const app = await apps.find({ id: content.id }, 'share');
-    if (app?.removedAt !== null) throw missing('app', content.id);
-    checkFits(app, content);
+    const { releases, groups } = begun.tables;
+    const app = await appOfPackage(begun, content);
     checkChannel(app, channel);
     for (const name of input.rollout?.groups ?? []) if (!(await groups.find({ name }))) throw missing('group', name);
-    const all = await releases.list({ where: { appId: app.id } });
-    checkBuild(content, all);
-    const others = all.filter(({ state }) => state !== 'withdrawn');
-    const same = others.find(
-      ({ package: { os, version } }) => os === content.os && compareVersions(version, content.version) === 0,
-    );
-    if (same)
-      throw new AccessError(
-        'ERR_ACCESS_CONFLICT',
-        `there is a release ${content.version} for ${content.os}: ${same.id}`,
-      );
-    const waiting = others.filter(({ state }) => state === 'proposed').length;
-    if (waiting >= MAX_PROPOSED)
-      throw new AccessError('ERR_ACCESS_CONFLICT', `${waiting} releases of the app wait to be signed: withdraw some`);
     await nameHeld(begun, content.sha256);
     const row: ReleaseRow = {
       id,
@@ -95,8 +79,35 @@ export async function proposeRelease(
   });
 }
 
+/**
+ * Whether a package that says so of itself would be taken as the next release of its app: for who is about to make one.
+ * @throws AccessError like `proposeRelease`
+ */
+export async function checkPackage({ store }: AccessContext, claims: PackageClaims): Promise<void> {
+  await store.transaction((transaction) => appOfPackage(transaction, claims));
+}
+
+/** The app of which a package may be the next release. @throws AccessError */
+async function appOfPackage({ tables }: Transaction, content: PackageClaims | PackageView): Promise<AppRow> {
+  const { id, os, version } = content;
+  const app = await tables.apps.find({ id }, 'share');
+  if (app?.removedAt !== null) throw missing('app', id);
+  checkFits(app, content);
+  const all = await tables.releases.list({ where: { appId: id } });
+  checkBuild(content, all);
+  const others = all.filter(({ state }) => state !== 'withdrawn');
+  const same = others.find((row) => row.package.os === os && compareVersions(row.package.version, version) === 0);
+  if (same) throw new AccessError('ERR_ACCESS_CONFLICT', `there is a release ${version} for ${os}: ${same.id}`);
+  const waiting = others.filter(({ state }) => state === 'proposed').length;
+  if (waiting >= MAX_PROPOSED)
+    throw new AccessError('ERR_ACCESS_CONFLICT', `${waiting} releases of the app wait to be signed: withdraw some`);
+  return app;
+}
+
+type Signed = Pick<PackageView, 'os' | 'signers'>;
+
 /** @throws AccessError ERR_ACCESS_INVALID */
-function checkFits({ id, signers, platforms }: AppRow, { os, signers: signed }: PackageView): void {
+function checkFits({ id, signers, platforms }: AppRow, { os, signers: signed }: Signed): void {
   const invalid = (why: string): AccessError => doesNotFit(id, why);
   if (platforms.length > 0 && !platforms.some((one) => one.os === os)) throw invalid(`it is for ${os}`);
   if (os !== 'browser' && signers.length === 0) throw invalid('no signer is registered for the app');
@@ -113,7 +124,10 @@ function doesNotFit(id: string, why: string): AccessError {
  * on, also above what was withdrawn or revoked once devices may have it. iOS goes by the version.
  * @throws AccessError ERR_ACCESS_INVALID
  */
-function checkBuild({ id, os, version, build }: PackageView, all: readonly ReleaseRow[]): void {
+function checkBuild(
+  { id, os, version, build }: Pick<PackageView, 'id' | 'os' | 'version' | 'build'>,
+  all: readonly ReleaseRow[],
+): void {
   if (os !== 'android') return;
   const installed = all.filter((row) => row.package.os === os && (row.state !== 'withdrawn' || hasBegun(row)));
   for (const { package: other, id: release } of installed) {

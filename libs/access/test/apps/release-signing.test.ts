@@ -2,7 +2,9 @@ import { formatExpires, type RootContent, signUpdate, updateKeyFrom } from '@sal
 import type { PackageView } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import {
+  checkPackage,
   findUpdateRoot,
+  listReleases,
   noteReport,
   putRoot,
   readUpdateFile,
@@ -18,6 +20,7 @@ import {
   propose,
   published,
   rootText,
+  SIGNER,
   sign,
   TIM,
   TOM,
@@ -163,6 +166,18 @@ test('builds rise above what devices may have, also once it is withdrawn; what w
   await expect(propose({ version: '1.3', build: '15' })).rejects.toThrow('not above 20');
   expect((await propose({ version: '1.2', build: '20' })).state).toBe('proposed');
   expect((await propose({ version: '1.3', build: '21' })).state).toBe('proposed');
+});
+
+test('a package can be asked about before it is made: by the rules by which it is taken, and nothing is kept', async () => {
+  const { access } = await realm();
+  await published(access, packageOf({ version: '1.2', build: '20' }));
+  const claims = { ...{ id: 'field', version: '1.3', build: '21', signers: [SIGNER] }, os: 'android' as const };
+  await checkPackage(access, claims);
+  await expect(checkPackage(access, { ...claims, build: '19' })).rejects.toThrow('its build 19 is not above 20');
+  await expect(checkPackage(access, { ...claims, version: '1.2' })).rejects.toThrow('there is a release 1.2');
+  await expect(checkPackage(access, { ...claims, signers: ['bb'.repeat(32)] })).rejects.toThrow('it is signed by');
+  await expect(checkPackage(access, { ...claims, id: 'nobody' })).rejects.toThrow('no app nobody');
+  expect(await listReleases(access, { after: '', limit: 9 })).toHaveLength(1);
 });
 
 test('builds of one system say nothing of another one, and those of iOS begin anew with each version', async () => {

@@ -13,16 +13,25 @@ export interface AndroidManifest {
   readonly permissions: readonly string[];
 }
 
+/** An element of a manifest, with those of its attributes that count. */
+export interface ManifestElement {
+  readonly name: string;
+  /** 0 for the one around all. */
+  readonly depth: number;
+  readonly attributes: ReadonlyMap<string, string | number>;
+}
+
 const CHUNK = { strings: 0x0001, document: 0x0003, resources: 0x0180, start: 0x0102, end: 0x0103 } as const;
 const CHUNK_HEAD_BYTES = 8;
 const UTF8_FLAG = 0x100;
 const NONE = 0xffffffff;
 const MAX_STRINGS = 65_536;
-const MAX_ELEMENTS = 20_000;
+/** More elements than any manifest has. */
+export const MAX_ELEMENTS = 20_000;
 const MAX_PERMISSIONS = 1_000;
 
 /** Attributes of Android by their resource: what an attribute is called in the file is nothing to the system. */
-const ATTRIBUTES: ReadonlyMap<number, string> = new Map([
+export const ATTRIBUTES: ReadonlyMap<number, string> = new Map([
   [0x01010003, 'name'],
   [0x0101021b, 'versionCode'],
   [0x0101021c, 'versionName'],
@@ -36,7 +45,11 @@ const VALUE = { string: 0x03, first: 0x10, last: 0x11 } as const;
  * @throws PackageError ERR_PACKAGE_MANIFEST
  */
 export function readAndroidManifest(bytes: Buffer): AndroidManifest {
-  const elements = readElements(bytes);
+  return manifestOf(readElements(bytes));
+}
+
+/** What the elements of a manifest say, in whatever form they were written. @throws PackageError ERR_PACKAGE_MANIFEST */
+export function manifestOf(elements: readonly ManifestElement[]): AndroidManifest {
   const [manifest] = elements;
   const roots = elements.filter(({ depth }) => depth === 0);
   if (manifest?.name !== 'manifest' || roots.length !== 1) throw wrong('it has not one element around all');
@@ -53,11 +66,12 @@ export function readAndroidManifest(bytes: Buffer): AndroidManifest {
   };
 }
 
-function wrong(why: string): PackageError {
+/** The error for a manifest of which this is wrong. */
+export function wrong(why: string): PackageError {
   return new PackageError('ERR_PACKAGE_MANIFEST', `the manifest cannot be read: ${why}`);
 }
 
-function permissionsOf(children: readonly Element[]): string[] {
+function permissionsOf(children: readonly ManifestElement[]): string[] {
   const named = children
     .filter(({ name }) => name === 'uses-permission' || name === 'uses-permission-sdk-23')
     .map((element) => textOf(element, 'name'));
@@ -65,31 +79,25 @@ function permissionsOf(children: readonly Element[]): string[] {
   return [...new Set(named)].sort();
 }
 
-interface Element {
-  readonly name: string;
-  readonly depth: number;
-  readonly attributes: ReadonlyMap<string, string | number>;
-}
-
-function textOf({ attributes }: Element, name: string): string {
+function textOf({ attributes }: ManifestElement, name: string): string {
   const value = attributes.get(name);
   if (typeof value !== 'string' || value === '' || value.length > 255) throw wrong(`${name} is no plain text`);
   if (/\p{Cc}/u.test(value)) throw wrong(`${name} has control characters`);
   return value;
 }
 
-function numberOf({ attributes }: Element, name: string, otherwise?: number): number {
+function numberOf({ attributes }: ManifestElement, name: string, otherwise?: number): number {
   const value = attributes.get(name) ?? otherwise;
   if (typeof value !== 'number') throw wrong(`${name} is no number`);
   return value;
 }
 
-function readElements(bytes: Buffer): Element[] {
+function readElements(bytes: Buffer): ManifestElement[] {
   const document = new Fields(bytes, 'ERR_PACKAGE_MANIFEST');
   if (document.u16() !== CHUNK.document) throw wrong('it is no binary XML');
   document.u16();
   if (document.u32() > bytes.length) throw wrong('it is cut off');
-  const elements: Element[] = [];
+  const elements: ManifestElement[] = [];
   let strings: readonly string[] = [];
   let resources: readonly number[] = [];
   let depth = 0;
@@ -153,7 +161,7 @@ function utf16At(chunk: Buffer, at: number): string {
 function readElement(
   chunk: Buffer,
   of: { readonly strings: readonly string[]; readonly resources: readonly number[]; readonly depth: number },
-): Element {
+): ManifestElement {
   const fields = new Fields(chunk, 'ERR_PACKAGE_MANIFEST');
   fields.u32();
   const name = of.strings[fields.u32()];
@@ -175,7 +183,7 @@ function readElement(
 }
 
 /** The one attribute without a namespace that counts. */
-function plainName(name: string | undefined): string | undefined {
+export function plainName(name: string | undefined): string | undefined {
   return name === 'package' ? name : undefined;
 }
 

@@ -18,13 +18,11 @@ const LAST_LEVEL = 36;
 export async function readApk(zip: Zip): Promise<PackageFacts> {
   const signers = await verifyApk(zip);
   const manifest = readAndroidManifest(await readPart(zip, zip.entries.get(APK_MANIFEST)!));
-  if (!/^[0-9]+(\.[0-9]+)*$/.test(manifest.version))
-    throw new PackageError('ERR_PACKAGE_MANIFEST', 'its version is no numbers with dots, like 1.4.2');
   return {
     kind: 'apk',
     os: 'android',
     id: manifest.id,
-    version: manifest.version,
+    version: plainVersion(manifest.version),
     build: String(manifest.build),
     minOsVersion: androidVersion(manifest.minSdk),
     signers,
@@ -32,8 +30,14 @@ export async function readApk(zip: Zip): Promise<PackageFacts> {
   };
 }
 
+/** A version of an app as devices compare them. @throws PackageError */
+export function plainVersion(version: string): string {
+  if (/^[0-9]+(\.[0-9]+)*$/.test(version)) return version;
+  throw new PackageError('ERR_PACKAGE_MANIFEST', 'its version is no numbers with dots, like 1.4.2');
+}
+
 /** Levels below the first that verifies such signatures are for that one; later ones than are known are the last and one more. */
-function androidVersion(level: number): string {
+export function androidVersion(level: number): string {
   if (level > LAST_LEVEL) return String(Number(ANDROID_VERSIONS[LAST_LEVEL]) + level - LAST_LEVEL);
   return level < FIRST_LEVEL ? '' : ANDROID_VERSIONS[level]!;
 }

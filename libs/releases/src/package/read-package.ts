@@ -1,5 +1,6 @@
 import { PackageError } from '../errors.ts';
 import { APK_MANIFEST, readApk } from './apk.ts';
+import { BUNDLE_CONFIG } from './app-bundle.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { PackageFacts } from './facts.ts';
 import { findIosInfo, readIpa } from './ipa.ts';
@@ -9,7 +10,7 @@ import { readZip } from './zip.ts';
 /** What no device installs, by a part that it has, and how a package is made of it. */
 const ADVICE: readonly (readonly [name: string, words: string])[] = [
   [
-    'BundleConfig.pb',
+    BUNDLE_CONFIG,
     'it is an app bundle (AAB), which no device installs and nobody signs as devices verify: bundletool build-apks --mode=universal ' +
       '--bundle=app.aab --output=app.apks --ks=… makes a set of APKs, and unzip app.apks universal.apk takes out the one to publish',
   ],

@@ -1,4 +1,7 @@
-import { crc32, inflateRawSync } from 'node:zlib';
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { crc32, createInflateRaw, inflateRawSync } from 'node:zlib';
 import { PackageError } from '../errors.ts';
 import type { ByteSource } from './byte-source.ts';
 
@@ -28,6 +31,9 @@ const MAX_ENTRIES = 65_534;
 const MAX_NAME_BYTES = 4_096;
 /** What may be in a part that is read: manifests are far smaller. */
 const MAX_PART_BYTES = 16 * 1024 * 1024;
+
+/** Bytes of a part that are in memory at a time where it is read as a whole. */
+const PIECE_BYTES = 1024 * 1024;
 
 const END_BYTES = 22;
 const MAX_COMMENT = 0xffff;
@@ -220,4 +226,37 @@ function unpack(packed: Buffer, { method, bytes }: ZipEntry): Buffer {
       throw new PackageError('ERR_PACKAGE_LARGE', 'a part unpacks to more than it says', { cause });
     throw new PackageError('ERR_PACKAGE_FORMAT', 'this is no whole package: a part is damaged', { cause });
   }
+}
+
+/**
+ * The digest of what a part unpacks to, however large that is: some MiB of it are in memory at a time.
+ * @throws PackageError ERR_PACKAGE_LARGE, ERR_PACKAGE_FORMAT for a part that is not what it says
+ */
+export async function digestOfPart(zip: Zip, entry: ZipEntry, algorithm: string): Promise<Buffer> {
+  const { contentAt } = await readHeader(zip, entry);
+  const hash = createHash(algorithm);
+  let [bytes, crc] = [0, 0];
+  const take = async (content: AsyncIterable<Buffer>): Promise<void> => {
+    for await (const piece of content) {
+      bytes += piece.length;
+      if (bytes > entry.bytes) throw new PackageError('ERR_PACKAGE_LARGE', 'a part unpacks to more than it says');
+      crc = crc32(piece, crc);
+      hash.update(piece);
+    }
+  };
+  const packed = piecesOf(zip, { at: contentAt, length: entry.packedBytes });
+  if (entry.method === STORED) await take(packed);
+  else if (entry.method === DEFLATED)
+    await pipeline(Readable.from(packed), createInflateRaw(), take).catch((cause: unknown) => {
+      if (cause instanceof PackageError) throw cause;
+      throw new PackageError('ERR_PACKAGE_FORMAT', 'this is no whole package: a part is damaged', { cause });
+    });
+  else throw malformed('a part is packed in an unknown way');
+  if (bytes !== entry.bytes || crc !== entry.crc) throw malformed('a part is damaged');
+  return hash.digest();
+}
+
+async function* piecesOf({ source }: Zip, { at, length }: { at: number; length: number }): AsyncGenerator<Buffer> {
+  for (let done = 0; done < length; done += PIECE_BYTES)
+    yield await source.read(at + done, Math.min(PIECE_BYTES, length - done));
 }

@@ -1,5 +1,6 @@
 import Type, { type Static } from 'typebox';
 import { CLOSED, formed, Name, Names, orNull, Time } from '../fields.ts';
+import { Signers, Version } from '../grant.ts';
 import { Text } from '../text.ts';
 import { ReleaseChannel } from './apps.ts';
 import { operations } from './operation.ts';
@@ -28,6 +29,19 @@ export const PackageView = Type.Object(
   { ...CLOSED, $id: 'Package' },
 );
 export type PackageView = Static<typeof PackageView>;
+
+/** What a file says of itself that is to become a package. */
+export const PackageClaims = Type.Object(
+  {
+    os: Type.Literal('android', { description: 'android: only there a package is made of another file' }),
+    id: Type.String({ pattern: '^[A-Za-z0-9._-]{1,128}$', ...formed('the id of an app') }),
+    version: Version('as which version of the app'),
+    build: Type.String({ pattern: '^[0-9]{1,20}$', ...formed('a number of up to 20 digits', 'its `versionCode`') }),
+    signers: Signers('SHA-256 of the certificates that signed it'),
+  },
+  { ...CLOSED, $id: 'PackageClaims' },
+);
+export type PackageClaims = Static<typeof PackageClaims>;
 
 const Percent = Type.Integer({ minimum: 1, maximum: 100, ...formed('a part from 1 to 100 percent') });
 /** A step of a rollout. */
@@ -214,6 +228,15 @@ export const releases = operations('releases', {
     ),
     answer: Type.Object({ there: Type.Integer(), package: Type.Union([PackageView, Type.Null()]) }),
     errors: ['ERR_ACCESS_INVALID', 'ERR_ACCESS_CONFLICT', 'ERR_SECURITY_PACKAGES'],
+  },
+  fit: {
+    method: 'POST',
+    path: '/v1/packages/fit',
+    about: 'Ask whether a package that says so of itself would fit as the next release of its app; nothing is kept',
+    publisher: true,
+    body: PackageClaims,
+    answer: Done,
+    errors: ['ERR_ACCESS_NOT_FOUND', 'ERR_ACCESS_INVALID', 'ERR_ACCESS_CONFLICT'],
   },
   publish: {
     method: 'POST',
