@@ -168,9 +168,8 @@ async function readPage(device: Device): Promise<void> {
   if (answer.status !== 200 || text !== PAGE) throw new Error(`the page was ${answer.status}: ${text}`);
 }
 
-/** Does something again and again until it goes well, and says how long that took and how often it failed. */
-async function untilWell(work: () => Promise<void>): Promise<string> {
-  const began = performance.now();
+/** Does something again and again until it goes well, and says after how long that was and how often it failed. */
+async function untilWell(began: number, work: () => Promise<unknown>): Promise<string> {
   for (let failed = 0; ; failed++) {
     try {
       await work();
@@ -191,15 +190,19 @@ interface Walked {
 
 /** Cuts the power of a host, waits until devices are served, and gives it back. */
 async function takeAway(host: WalkedHost, { network, operator, device, told }: Walked): Promise<void> {
+  const newcomer = await operator.newcomer(`after-${host.name}`);
+  const cutAt = performance.now();
   network.cut(host.line);
   await host.machine.end();
-  const page = await untilWell(() => readPage(device));
-  const signIn = await untilWell(async () => {
-    const fresh = await operator.device(`after-${host.name}`);
-    await readPage(fresh);
-    fresh.close();
-  });
-  told(`${host.name} is without power: a page came after ${page}, a new device signed in after ${signIn} more`);
+  const [page, first, change] = await Promise.all([
+    untilWell(cutAt, () => readPage(device)),
+    untilWell(cutAt, () => newcomer.enter().then(() => readPage(newcomer.device))),
+    untilWell(cutAt, () => operator.putUser(`by-${host.name}`)),
+  ]);
+  newcomer.device.close();
+  told(`${host.name} is without power: a page came after ${page}`);
+  told(`a new device had enrolled, signed in and read its first page after ${first}`);
+  told(`a change of an operator was done after ${change}`);
   network.heal(host.line);
   host.machine = await Machine.boot({ root: host.machine.root, host: host.name });
   await serves(host);

@@ -36,6 +36,13 @@ export interface SetUp {
   readonly backend: { readonly url: string; readonly networks: readonly string[] };
 }
 
+/** A device whose user has a link. */
+export interface Newcomer {
+  readonly device: Device;
+  /** Enrols and signs in; again, it goes on where it failed. */
+  readonly enter: () => Promise<void>;
+}
+
 const CONNECT_MS = 5_000;
 const AGAIN_MS = 200;
 const PATIENCE_MS = 60_000;
@@ -78,13 +85,30 @@ export class TrialOperator {
 
   /** A new device of a user of its own, enrolled and signed in. */
   async device(name: string): Promise<Device> {
-    const body = { password: PASSWORD, groups: ['staff'] };
-    await this.#client.call(api.users.put, { reason, params: { name }, body });
+    const { device, enter } = await this.newcomer(name);
+    await enter();
+    return device;
+  }
+
+  /** The same with nothing done but the link. */
+  async newcomer(name: string): Promise<Newcomer> {
+    await this.putUser(name);
     const { link } = await this.#client.call(api.codes.issue, { reason, body: { user: name } });
     const device = await openDevice(memoryStorage(), () => CONTEXT);
-    await device.enroll(link, { user: name, password: PASSWORD });
-    await device.login({ user: name, password: PASSWORD });
-    return device;
+    const credentials = { user: name, password: PASSWORD };
+    let isEnrolled = false;
+    const enter = async (): Promise<void> => {
+      if (!isEnrolled) await device.enroll(link, credentials);
+      isEnrolled = true;
+      await device.login(credentials);
+    };
+    return { device, enter };
+  }
+
+  /** A user who may ask for pages. */
+  async putUser(name: string): Promise<void> {
+    const body = { password: PASSWORD, groups: ['staff'] };
+    await this.#client.call(api.users.put, { reason, params: { name }, body });
   }
 
   /** A join token for a Proxy. */
