@@ -79,6 +79,13 @@ export interface Server {
 
 type Launched = Omit<Server, 'process'>;
 
+/** A device whose user has a link. */
+export interface Newcomer {
+  readonly device: Device;
+  /** Enrols and signs in. */
+  readonly enter: () => Promise<void>;
+}
+
 /** Opens a device that knows nothing yet. */
 export type OpenDevice = (context: () => AppContext) => Promise<Device>;
 
@@ -159,15 +166,24 @@ export class Farm {
 
   /** A new device of a user of its own, enrolled and signed in. */
   async device(user: string, open: OpenDevice = openNewDevice): Promise<Device> {
+    const { device, enter } = await this.newcomer(user, open);
+    await enter();
+    return device;
+  }
+
+  /** The same with nothing done but the link. */
+  async newcomer(user: string, open: OpenDevice = openNewDevice): Promise<Newcomer> {
     await this.operator.call(api.users.put, {
       params: { name: user },
       body: { password: PASSWORD, groups: ['staff'] },
     });
     const { link } = await this.operator.call(api.codes.issue, { body: { user } });
     const device = await open(() => CONTEXT);
-    await patiently(() => device.enroll(link, { user, password: PASSWORD }));
-    await patiently(() => device.login({ user, password: PASSWORD }));
-    return device;
+    const enter = async (): Promise<void> => {
+      await patiently(() => device.enroll(link, { user, password: PASSWORD }));
+      await this.login(device, user);
+    };
+    return { device, enter };
   }
 
   /** A device signs in again. */

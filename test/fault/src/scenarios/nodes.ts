@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device } from '@sallyport/device';
 import * as api from '@sallyport/security-api/admin';
-import { Farm, LEASE_MS } from '../farm.ts';
+import { AUTHORITY, Farm, LEASE_MS } from '../farm.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';
 import { manyDevices, Reopener, Traffic, type TrafficCount } from '../traffic.ts';
@@ -90,12 +90,36 @@ export const nodes: Scenario = {
     tally.never('sessions that are no longer listed', sessions - liveSessions);
     tally.never('breaks of the audit log', audit.intact ? 0 : 1);
     tally.never('sessions that cannot be revoked', await revokeSome(farm, 20));
+    await loseForGood(farm, third, tally);
     await farm.stop();
     return tally;
   },
 };
 
 type Node = Farm['nodes'][number];
+
+/** A host that is lost closes none of its connections: what it costs a device that is new, and an operator who was connected there. */
+async function loseForGood(farm: Farm, node: Node, tally: Tally): Promise<void> {
+  say('the host of a Security node is lost for good');
+  const operator = farm.operatorAt(node);
+  await operator.once(api.status.get);
+  const { device, enter } = await farm.newcomer('late');
+  farm.network.cut(node.host);
+  farm.network.killHost(node.host);
+  const cutAt = performance.now();
+  const left = operator.once(api.status.get).then(
+    () => 'was answered',
+    (error: Error) => error.message,
+  );
+  await enter();
+  await (await device.fetch(`http://${AUTHORITY}/late/1`)).text();
+  tally.times('a host is lost for good: first page of a new device', [performance.now() - cutAt]);
+  device.close();
+  const isNoticed = /its host is gone/.test(await left);
+  tally.never('operators who wait for an answer of a host that is gone', isNoticed ? 0 : 1);
+  tally.times('a host is lost for good: an operator hears of it', [performance.now() - cutAt]);
+  await operator.close();
+}
 
 async function revokeSome(farm: Farm, count: number): Promise<number> {
   const listed = await farm.operator.call(api.sessions.list);
