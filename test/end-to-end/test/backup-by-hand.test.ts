@@ -113,6 +113,18 @@ test('a backup is made while people log in, and counts when it was verified', as
   expect(shown).toMatchObject({ genuine: true, manifest: { realm: 'main', name }, receipt: { macs: true } });
 });
 
+test('a backup has one size, for whoever makes it and whoever lists it', async () => {
+  const made = await done<{ name: string; bytes: number }>(['create', ...at()]);
+  expect((await list())[0]).toMatchObject({ name: made.name, bytes: made.bytes });
+});
+
+test('a file that is not there is named, with what it is and where to get it', async () => {
+  const nowhere = join(folder, 'nowhere.txt');
+  const order = ['verify', '--identity', nowhere, ...at()];
+  await refused(order, `there is no identity file ${nowhere}: --identity names the backup-identity-`);
+  await refused(['create', ...at(), '--recipient', nowhere], `there is no recipient file ${nowhere}: --recipient, or`);
+});
+
 test('a raw scan of every object of a backup, verified without kek.json, finds no secret, name, address or URL', async () => {
   const secret = 'canary-of-a-backend';
   await gateway.addResource('canary-wiki', 'canary-host.corp', 'http://canary-backend.corp:81');

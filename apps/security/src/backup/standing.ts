@@ -21,6 +21,7 @@ export interface ExportStanding {
   /** `half`: without a manifest, it counts for nothing. `refused`: see `fault`. */
   readonly state: 'verified' | 'not verified' | 'half' | 'refused';
   readonly rows: number | null;
+  /** Of its data, as its manifest has it and whoever made it was told. */
   readonly bytes: number;
   /** Epoch ms; null where no receipt counts. */
   readonly verifiedAt: number | null;
@@ -52,7 +53,7 @@ export async function standingOf(
   { name, takenAt, objects, whole }: ExportFolder,
   order: StandingOrder,
 ): Promise<ExportDetails> {
-  const bytes = [...objects.values()].reduce((sum, size) => sum + size, 0);
+  const bytes = objects.get(EXPORT_OBJECTS.data) ?? 0;
   const standing = { name, takenAt, bytes, rows: null, verifiedAt: null, fault: '' };
   if (!whole) return { standing: { ...standing, state: 'half' } };
   let found: FoundManifest | undefined;

@@ -29,6 +29,7 @@ import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { reachDatabase } from '../stores/database.ts';
 import { endCommand, tell } from './end-command.ts';
+import { IDENTITY_FILE, RECIPIENT_FILE, readNamedFile } from './named-file.ts';
 import { assertOneWorked, codedWords, type NamedTarget, targetNamed, workAtEach } from './named-targets.ts';
 
 const HELP = `node backup-command.ts keys|create|list|show|verify [...]
@@ -247,7 +248,7 @@ async function watch(order: Order): Promise<Answer> {
 
 async function identityOf({ identity }: Order): Promise<BackupIdentity> {
   if (identity === undefined) throw new BackupError('ERR_BACKUP_IDENTITY', 'which identity opens it? --identity FILE');
-  return parseIdentity(readNamed(identity));
+  return parseIdentity(readNamedFile(identity, IDENTITY_FILE));
 }
 
 async function verifyAt(
@@ -297,16 +298,7 @@ function openKeyring(config: Config): Keyring | undefined {
 
 function recipientsOf({ recipients }: Order, config: Config): readonly Recipient[] {
   const files = recipients.length > 0 ? recipients : config.SALLYPORT_BACKUP_RECIPIENTS;
-  return files.flatMap((file) => parseRecipients(readNamed(file)));
-}
-
-/** The content of a file that somebody names. @throws Error that names it */
-function readNamed(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    throw new Error(`${file} cannot be read (${(cause as NodeJS.ErrnoException).code})`, { cause });
-  }
+  return files.flatMap((file) => parseRecipients(readNamedFile(file, RECIPIENT_FILE)));
 }
 
 function namedTargets({ targets }: Order, config: Config): readonly NamedTarget[] {

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parseArgs } from 'node:util';
@@ -19,6 +18,7 @@ import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { endCommand } from './end-command.ts';
+import { RECIPIENT_FILE, readNamedFile } from './named-file.ts';
 
 const HELP = `node backup-targets.ts init|prune [--dry-run] [--json]
 
@@ -53,7 +53,9 @@ async function init(place: TargetPlace): Promise<Omit<Outcome, 'target' | 'faile
 async function prune(place: TargetPlace, config: Config, dryRun: boolean): Promise<Omit<Outcome, 'target' | 'failed'>> {
   const { SALLYPORT_REALM: realm, SALLYPORT_BACKUP_KEEP: keep } = config;
   const keys = openKeksOfExports(serverCrypto(), keyFileOf(config));
-  const recipients = config.SALLYPORT_BACKUP_RECIPIENTS.flatMap((file) => parseRecipients(readFileSync(file, 'utf8')));
+  const recipients = config.SALLYPORT_BACKUP_RECIPIENTS.flatMap((file) =>
+    parseRecipients(readNamedFile(file, RECIPIENT_FILE)),
+  );
   if (recipients.length === 0) throw new Error('whose receipts count? set SALLYPORT_BACKUP_RECIPIENTS');
   const target = await openTarget(place);
   try {

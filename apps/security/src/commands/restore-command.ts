@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { createInterface } from 'node:readline/promises';
 import { parseArgs } from 'node:util';
@@ -9,12 +8,13 @@ import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { endCommand } from './end-command.ts';
+import { IDENTITY_FILE, KEY_FILE, readNamedFile } from './named-file.ts';
 import { targetNamed } from './named-targets.ts';
 import { orderedBy } from './ordered-by.ts';
 import { type RestoreReport, type RestoreSource, restore } from './restore.ts';
 import { drill, wordsOfDrill } from './restore-drill.ts';
 import { wordsOfRestore } from './restore-report.ts';
-import { chooseExport, exportPlaceOf, readNamedFile } from './restore-source.ts';
+import { chooseExport, exportPlaceOf } from './restore-source.ts';
 
 const HELP = `node restore-command.ts [EXPORT] --identity FILE --actor NAME --reason TEXT [...]
 
@@ -99,11 +99,9 @@ async function carryOut(which: string, options: Options): Promise<readonly [repo
   const config = readSettings(SETTINGS);
   const before = parseTime(options.before);
   const keyFile = resolve(options['key-file'] ?? keyFileOf(config));
-  if (!existsSync(keyFile))
-    throw new Error(`there is no key file ${keyFile}: --key-file FILE, a kek.json of this realm`);
-  readNamedFile(keyFile, 'the key file');
+  readNamedFile(keyFile, KEY_FILE);
   const keys = openKeksOfExports(serverCrypto(), keyFile);
-  const identity = await parseIdentity(readNamedFile(options.identity, 'the identity file'));
+  const identity = await parseIdentity(readNamedFile(options.identity, IDENTITY_FILE));
   const place = exportPlaceOf(which, options.target);
   const named = targetNamed(place.target);
   const target = await named.open();

@@ -1,5 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
-import { userInfo } from 'node:os';
+import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import {
   type BackupIdentity,
@@ -107,14 +106,4 @@ async function isVerified(
 function throwIfSilent(error: unknown): void {
   const { code = '' } = error as { readonly code?: string };
   if (code.startsWith('ERR_TARGET_') && code !== 'ERR_TARGET_MISSING') throw error;
-}
-
-/** The content of a file that somebody names. @throws Error that names it */
-export function readNamedFile(file: string, what: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch (cause) {
-    const { code } = cause as NodeJS.ErrnoException;
-    throw new Error(`${what} ${file} cannot be read by user ${userInfo().username} (${code})`, { cause });
-  }
 }
