@@ -17,6 +17,28 @@ const [KEY_ID, SECRET] = ['S3RVER', 'S3RVER'];
 /** Hears of each request before it is done, and holds it up for as long as it likes. */
 export type HoldRequest = (method: string, path: string) => Promise<void>;
 
+/** Holds up one request of a server for ever: whoever asked it is in the middle of it then. */
+export class HeldRequest {
+  #at = '';
+  #reached = (): void => undefined;
+
+  /** What a server is to hold its requests by. */
+  readonly hold: HoldRequest = async (method, path) => {
+    if (this.#at === '' || `${method} ${path.split('/').at(-1)}` !== this.#at) return;
+    this.#at = '';
+    this.#reached();
+    await new Promise(() => undefined);
+  };
+
+  /** Resolves when the next one comes that is like `PUT data.age`: its method, and the object. */
+  next(at: string): Promise<void> {
+    return new Promise((resolve) => {
+      this.#at = at;
+      this.#reached = resolve;
+    });
+  }
+}
+
 /**
  * An S3 server with a bucket in a folder, and how it is reached. s3rver does not look at signatures of version 4: in front of it
  * stands a twin that works them out anew, by the text of the specification.

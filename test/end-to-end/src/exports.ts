@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { createKeyring } from '@sallyport/access';
 import {
   type BackupIdentity,
+  type BackupTarget,
   EXPORT_OBJECTS,
   formatIdentity,
   formatReceipt,
@@ -35,8 +36,18 @@ export async function makeExportPlace(folder: string): Promise<ExportPlace> {
   return { folder: target, identity, identityFile };
 }
 
+/** What is not as always: where it goes, and when it seems to have been taken, epoch ms. */
+interface OtherExport {
+  readonly target?: BackupTarget;
+  readonly takenAt?: number;
+}
+
 /** Takes an export of the realm of a data folder whose Security server runs, as a verified one; gives its name. */
-export async function takeExport(data: string, { folder, identity }: ExportPlace): Promise<string> {
+export async function takeExport(
+  data: string,
+  { folder, identity }: Pick<ExportPlace, 'folder' | 'identity'>,
+  other: OtherExport = {},
+): Promise<string> {
   const place = { folder: join(data, 'database'), passwordFile: join(data, 'security', 'database-password') };
   const { current, keys } = JSON.parse(readFileSync(join(data, 'security', 'kek.json'), 'utf8')) as {
     current: number;
@@ -58,10 +69,11 @@ export async function takeExport(data: string, { folder, identity }: ExportPlace
     const parts = async function* () {
       for (const part of snapshot.parts) yield { ...part, rows: part.rows() };
     };
-    const facts = { ...snapshot, realm: 'main', product: '0.1.0' };
+    const takenAt = other.takenAt ?? snapshot.takenAt;
+    const facts = { ...snapshot, takenAt, realm: 'main', product: '0.1.0' };
     return sealExport(facts, parts(), { recipients: [identity.recipient.age], keys: keyring, spool });
   });
-  const target = await openFolderTarget(folder);
+  const target = other.target ?? (await openFolderTarget(folder));
   await putExport(target, sealed);
   const { manifest, text } = sealed;
   const receipt = issueReceipt(identity, { manifest, text, product: '0.1.0', verifiedAt: Date.now(), macs: true });

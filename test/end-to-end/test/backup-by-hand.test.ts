@@ -16,9 +16,11 @@ import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres, connectToPrimary } from '@sallyport/store-sql';
 import { type Running, sallyport, scratchFolder, startCommand, waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
-import { startS3 } from '../../../libs/backup/test/s3-server.ts';
+import { HeldRequest, startS3 } from '../../../libs/backup/test/s3-server.ts';
+import { takeExport } from '../src/exports.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
 
+const DAY_MS = 86_400_000;
 const CLI = join(import.meta.dirname, '../../../apps/cli/src/main.ts');
 /** What the command line runs on a Security host, so that a signal goes where it is meant to. */
 const PROGRAM = join(import.meta.dirname, '../../../apps/security/src/commands/backup-command.ts');
@@ -40,9 +42,14 @@ interface Listed {
   readonly verifiedAt: number | null;
 }
 
-async function run(args: readonly string[], from: string = data): Promise<{ code: number | null; text: string }> {
+async function run(
+  args: readonly string[],
+  from: string = data,
+  environment: NodeJS.ProcessEnv = {},
+): Promise<{ code: number | null; text: string }> {
   const { code, stdout, stderr } = await sallyport(['--data', from, '--json', 'backup', ...args], '', {
     SALLYPORT_BACKUP_RECIPIENTS: recipient,
+    ...environment,
   });
   return { code, text: stdout + stderr };
 }
@@ -186,27 +193,32 @@ async function plainOf(name: string): Promise<Buffer> {
   return Buffer.concat(read);
 }
 
-/** The request at which a backup that is under way is held up: its method, and the object. */
-const held: { at: string; reached: () => void } = { at: '', reached: () => undefined };
-const s3 = await startS3(folder, async (method, path) => {
-  if (`${method} ${path.split('/').at(-1)}` !== held.at) return;
-  held.reached();
-  await new Promise(() => undefined);
-});
+const held = new HeldRequest();
+const s3 = await startS3(folder, held.hold);
 afterAll(() => s3.close());
 const { accessKeyId, secretAccessKey, endpoint } = s3.place;
 writeFileSync(join(folder, 's3.json'), JSON.stringify({ accessKeyId, secretAccessKey }), { mode: 0o600 });
 const bucket = `s3://exports/deep?endpoint=${endpoint.origin}&region=us-east-1&credentials=${join(folder, 's3.json')}`;
 
-/** Starts a backup, as at a terminal, and lets it come to a step. */
-async function createUpTo(step: string): Promise<Running> {
-  const reached = new Promise<void>((resolve) => Object.assign(held, { at: step, reached: resolve }));
-  const args = ['--data', data, '--json', 'backup', 'create', ...at(bucket), '--recipient', recipient];
-  const command = startCommand('node', [CLI, ...args], { ownGroup: true });
-  await reached;
-  held.at = '';
+const RECIPIENTS = { SALLYPORT_BACKUP_RECIPIENTS: recipient };
+
+/** Starts `sallyport backup …`, as at a terminal, and lets it come to a step: a request to the bucket. */
+async function startUpTo(step: string, args: readonly string[], environment: NodeJS.ProcessEnv = {}): Promise<Running> {
+  const reached = held.next(step);
+  const order = [CLI, '--data', data, '--json', 'backup', ...args];
+  const command = startCommand('node', order, { environment: { ...RECIPIENTS, ...environment }, ownGroup: true });
+  await Promise.race([reached, new Promise((ended) => command.child.once('exit', ended))]);
+  expect(command.child.exitCode, `${step}\n${command.output()}`).toBeNull();
   return command;
 }
+
+const createUpTo = (step: string): Promise<Running> => startUpTo(step, ['create', ...at(bucket)]);
+
+/** For ten commands, one after the other, on a busy machine. */
+const KILLED_MS = 600_000;
+
+/** The three ways in which a command is killed: what it runs, it alone, and both. */
+const KILLS = ['killChildren', 'killAlone', 'killAll'] as const;
 
 async function wholeAt(place: string): Promise<number> {
   const opened = await parseTargetPlace(place).open();
@@ -224,23 +236,88 @@ const STEPS = [
   ['GET manifest.json', true],
 ] as const;
 
-test('killed at every step, or by Ctrl-C at once, the next backup is whole, and nothing half is listed as one', async () => {
-  let wholes = 0;
-  for (const [step, isWhole] of STEPS) {
-    const command = await createUpTo(step);
-    await command.killChildren();
-    expect(command.output()).toContain('it was broken off (SIGKILL)');
-    wholes += Number(isWhole);
-    expect(await wholeAt(bucket), step).toBe(wholes);
-  }
-  const command = await createUpTo('PUT data.age');
-  await command.pressCtrlC();
-  expect(command.output()).toContain('it was broken off (SIGINT)');
-  const name = await create(bucket);
-  expect((await list(bucket)).map(({ state }) => state).filter((state) => state !== 'half')).toHaveLength(wholes + 1);
-  expect(await done(verify(name, bucket))).toMatchObject([{ name, macs: true }]);
-  expect(readdirSync(join(data, 'security', 'backup'))).toEqual([]);
-});
+test(
+  'killed at every step, or by Ctrl-C at once, the next backup is whole, and nothing half is listed as one',
+  async () => {
+    let wholes = 0;
+    for (const [i, [step, isWhole]] of STEPS.entries()) {
+      const [command, kill] = [await createUpTo(step), KILLS[i % KILLS.length]!];
+      await command[kill]();
+      if (kill === 'killChildren') expect(command.output()).toContain('it was broken off (SIGKILL)');
+      wholes += Number(isWhole);
+      expect(await wholeAt(bucket), step).toBe(wholes);
+    }
+    const command = await createUpTo('PUT data.age');
+    await command.pressCtrlC();
+    expect(command.output()).toContain('it was broken off (SIGINT)');
+    const name = await create(bucket);
+    expect((await list(bucket)).map(({ state }) => state).filter((state) => state !== 'half')).toHaveLength(wholes + 1);
+    expect(await done(verify(name, bucket))).toMatchObject([{ name, macs: true }]);
+    expect(readdirSync(join(data, 'security', 'backup'))).toEqual([]);
+  },
+  KILLED_MS,
+);
+
+test(
+  'a verification that is killed at any step counts for nothing, and the next one leaves nothing of it in the clear',
+  async () => {
+    const name = await create(bucket);
+    const scratch = join(folder, 'killed-verify');
+    mkdirSync(scratch, { mode: 0o755 });
+    const order = [...verify(name, bucket), '--scratch', scratch];
+    for (const kill of KILLS) {
+      const command = await startUpTo('GET data.age', order);
+      expect(readdirSync(scratch)).toHaveLength(1);
+      await command[kill]();
+      // Who is left alone puts down what it has, like at Ctrl-C; what was killed itself cannot.
+      if (kill === 'killAlone') expect(readdirSync(scratch)).toEqual([]);
+    }
+    await (await startUpTo('PUT receipt.json', order)).killAll();
+    const stateOf = async () => (await list(bucket)).find((one) => one.name === name)?.state;
+    expect(await stateOf()).toBe('not verified');
+    expect(await done(order)).toMatchObject([{ name, macs: true }]);
+    expect(await stateOf()).toBe('verified');
+    expect(readdirSync(scratch)).toEqual([]);
+  },
+  KILLED_MS,
+);
+
+/** In the order in which what is left of a backup goes. */
+const PRUNE_STEPS = ['DELETE manifest.json', 'DELETE README.txt', 'DELETE data.age', 'DELETE receipt.json'] as const;
+
+test(
+  'killed at every step of it, the next prune removes what is not kept, and nothing else',
+  async () => {
+    const place = bucket.replace('/deep?', '/pruned?');
+    const environment = { SALLYPORT_BACKUP_KEEP: 'all 1d' };
+    const prune = (...more: readonly string[]) => ['prune', ...at(place), ...more];
+    const pruned = async (...more: readonly string[]) => {
+      const { code, text } = await run(prune(...more), data, environment);
+      expect(code, text).toBe(0);
+      return (JSON.parse(text) as { remove: string[]; removed: string[] }[])[0]!;
+    };
+    await done(['target', 'init', ...at(place)]);
+    const taking = { folder, identity: await parseIdentity(readFileSync(identity, 'utf8')) };
+    const target = await parseTargetPlace(place).open();
+    const take = (days: number) => takeExport(data, taking, { target, takenAt: Date.now() - days * DAY_MS });
+    const old = [await take(10), await take(9), await take(8)];
+    const kept = [await take(0.1), await take(0)];
+    expect((await pruned('--dry-run')).remove).toEqual(old);
+    for (const [i, step] of PRUNE_STEPS.entries()) {
+      const command = await startUpTo(step, prune(), environment);
+      await command[KILLS[i % KILLS.length]!]();
+      const whole = (await listExports(target, 'main')).filter((one) => one.whole).map(({ name }) => name);
+      // Before its first step nothing has gone, and behind it the oldest one is none any more.
+      expect(whole, step).toEqual([...(i === 0 ? old : old.slice(1)), ...kept]);
+    }
+    expect((await pruned()).removed).toEqual(old);
+    await target.close();
+    expect(await list(place)).toMatchObject(
+      [...kept].reverse().map((name) => ({ name, state: 'verified', fault: '' })),
+    );
+  },
+  KILLED_MS,
+);
 
 test.each(['verify', 'watch'])(
   '%s: broken off by Ctrl-C, however often, it leaves nothing in the clear',

@@ -96,9 +96,9 @@ async function runTo(step: string, ...more: readonly string[]): Promise<Running>
   return running;
 }
 
-/** Runs a restore and kills it there. */
+/** Runs a restore and kills all of it there; the database that it has started lives on. */
 async function killedAt(step: string, ...more: readonly string[]): Promise<void> {
-  await (await runTo(step, ...more)).killChildren();
+  await (await runTo(step, ...more)).killAll();
 }
 
 const storage = { bob: memoryStorage(), ada: memoryStorage() };
@@ -162,7 +162,11 @@ test('a site burns down: killed at every step the restore goes on, nothing half 
   const running = await runTo('loading the rows');
   await running.pressCtrlC();
   expect(running.output()).toContain('it was not restored');
-  expect(existsSync(join(data, 'database', 'cluster', 'postmaster.pid'))).toBe(false);
+  const pidFile = join(data, 'database', 'cluster', 'postmaster.pid');
+  expect(existsSync(pidFile)).toBe(false);
+  // So does a restore whose command line alone was killed: it does not go on beside the next try.
+  await (await runTo('marking this folder')).killAlone();
+  expect([existsSync(pidFile), existsSync(marked)]).toEqual([false, true]);
   const { stdout, stderr } = await restore('--yes');
   expect(stdout, stderr).toContain('everything after');
   expect(existsSync(marked)).toBe(false);

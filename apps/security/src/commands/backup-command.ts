@@ -28,7 +28,7 @@ import { watchExports } from '../backup/verify-watch.ts';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
 import { reachDatabase } from '../stores/database.ts';
-import { endCommand, tell } from './end-command.ts';
+import { endCommand, endWithSallyport, tell } from './end-command.ts';
 import { IDENTITY_FILE, RECIPIENT_FILE, readNamedFile } from './named-file.ts';
 import { assertOneWorked, codedWords, type NamedTarget, targetNamed, workAtEach } from './named-targets.ts';
 
@@ -339,6 +339,7 @@ async function carryOut(): Promise<void> {
   if (failed) process.exitCode = 1;
 }
 
+endWithSallyport();
 await carryOut().catch((error: unknown) => {
   process.stdout.write(`${JSON.stringify({ error: codedWords(error) })}\n`);
   process.exitCode = 1;

@@ -17,7 +17,7 @@ import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
-import { endCommand } from './end-command.ts';
+import { endCommand, endWithSallyport } from './end-command.ts';
 import { RECIPIENT_FILE, readNamedFile } from './named-file.ts';
 
 const HELP = `node backup-targets.ts init|prune [--dry-run] [--json]
@@ -117,6 +117,7 @@ function jsonOf({ pruned, ...outcome }: Outcome): object {
   return { ...outcome, ...(pruned && { ...pruned, keep: Object.fromEntries(pruned.keep) }) };
 }
 
+endWithSallyport();
 await carryOut().catch((error: unknown) => {
   process.stderr.write(`${(error as Error).message}\n`);
   process.exitCode = 1;

@@ -11,6 +11,7 @@ import { openBareAccess } from '../stores/bare-access.ts';
 import { adoptPlace, reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
+import { endWithSallyport } from './end-command.ts';
 import { orderedBy } from './ordered-by.ts';
 
 const HELP = `node realm-command.ts close|new-epoch --actor NAME --reason TEXT [...]
@@ -153,6 +154,7 @@ next: 1. start the Security servers; Proxies begin anew by themselves, people si
 `;
 }
 
+endWithSallyport();
 try {
   const order = readOrder();
   if (order) await carryOut(order, (text) => void process.stdout.write(text));

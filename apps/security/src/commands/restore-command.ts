@@ -7,7 +7,7 @@ import { serverCrypto } from '@sallyport/channel/sodium';
 import { readSettings } from '@sallyport/settings';
 import { type Config, SETTINGS } from '../config.ts';
 import { keyFileOf, openKeksOfExports } from '../keys/kek.ts';
-import { endCommand } from './end-command.ts';
+import { endCommand, endWithSallyport } from './end-command.ts';
 import { IDENTITY_FILE, KEY_FILE, readNamedFile } from './named-file.ts';
 import { targetNamed } from './named-targets.ts';
 import { orderedBy } from './ordered-by.ts';
@@ -150,6 +150,7 @@ function step(words: string): void {
   say(`· ${words}`);
 }
 
+endWithSallyport();
 try {
   const { values, positionals } = parseOrder();
   if (values.help) process.stdout.write(HELP);

@@ -28,6 +28,7 @@ import { addressesOfSites, reachDatabase } from '../stores/database.ts';
 import { readKnownLife } from '../stores/epoch-file.ts';
 import { lifeFileOf } from '../stores/life.ts';
 import { beginTakingOver, endTakingOver, readTakingOver } from '../stores/taking-over.ts';
+import { endWithSallyport } from './end-command.ts';
 import { orderedBy } from './ordered-by.ts';
 import { type CopyDestination, copyRealm, readCopyDestination } from './standby-copy.ts';
 import { couldTakeOver, type FoundSite, wordsOfSites } from './standby-status.ts';
@@ -380,6 +381,7 @@ async function run(): Promise<number> {
   return 0;
 }
 
+endWithSallyport();
 try {
   process.exitCode = await run();
 } catch (error) {
