@@ -10,10 +10,10 @@ import {
 } from '@sallyport/backup';
 import type { BackupView } from '@sallyport/security-api';
 import * as api from '@sallyport/security-api/admin';
-import { freePort, sallyport, scratchFolder, startSallyport } from '@sallyport/support';
+import { freePort, isAlive, sallyport, scratchFolder, startSallyport } from '@sallyport/support';
 import { request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
-import { startS3 } from '../../../libs/backup/test/s3-server.ts';
+import { HeldRequest, startS3 } from '../../../libs/backup/test/s3-server.ts';
 import { startSshd } from '../../../libs/backup/test/sshd.ts';
 import { Gateway } from '../src/gateway.ts';
 
@@ -26,12 +26,18 @@ const far = `sftp://${place.user}@127.0.0.1:${place.port}${place.folder}?key=${k
 const identity = await makeIdentity('officer');
 writeFileSync(join(folder, 'recipient'), formatRecipient(identity.recipient));
 writeFileSync(join(folder, 'identity'), formatIdentity(identity), { mode: 0o600 });
-const s3 = await startS3(folder);
+const held = new HeldRequest();
+const s3 = await startS3(folder, held.hold);
 const keys = { accessKeyId: s3.place.accessKeyId, secretAccessKey: s3.place.secretAccessKey };
 writeFileSync(join(folder, 's3.json'), JSON.stringify(keys), { mode: 0o600 });
 const bucket = `s3://exports/deep?endpoint=${s3.place.endpoint.origin}&region=us-east-1&credentials=${join(folder, 's3.json')}`;
 const TARGETS = [`file:${near}`, far, `file:${join(folder, 'away')}`, bucket];
-const [NEAR, FAR, AWAY] = TARGETS.map((text) => parseTargetPlace(text).description) as [string, string, string];
+const [NEAR, FAR, AWAY, BUCKET] = TARGETS.map((text) => parseTargetPlace(text).description) as [
+  string,
+  string,
+  string,
+  string,
+];
 const EVERY_MS = 2_000;
 
 const gateway = await Gateway.start({
@@ -150,33 +156,51 @@ test('what is due and what was seen is shown', async () => {
   expect(stdout).toContain(`${AWAY} fails`);
 });
 
-test('ended at any moment, the process that makes backups is followed by one that finishes', async () => {
-  let killed = 0;
-  await expect
-    .poll(
-      () => {
-        for (const pid of workers()) {
-          process.kill(pid, 'SIGKILL');
-          killed += 1;
-        }
-        return killed;
-      },
-      { interval: 90 },
-    )
-    .toBeGreaterThan(2);
+/** Waits until the schedule is in the middle of a backup, at a step of it, and gives the processes that make it. */
+async function inTheMiddle(step: string): Promise<readonly number[]> {
+  await held.next(step);
+  const found = workers();
+  expect(found.length).toBeGreaterThan(0);
+  return found;
+}
+
+const isGone = (pids: readonly number[]) =>
+  expect.poll(() => pids.filter((pid) => workers().includes(pid))).toEqual([]);
+
+test('killed in the middle of each step, the process that makes backups is followed by one that finishes', async () => {
+  for (const step of ['PUT README.txt', 'PUT data.age', 'GET data.age', 'PUT manifest.json', 'GET manifest.json']) {
+    const killed = await inTheMiddle(step);
+    for (const pid of killed) process.kill(pid, 'SIGKILL');
+    await isGone(killed);
+  }
   await nextEverywhere();
+  await expect.poll(async () => (await targetView(BUCKET)).trouble).toBeNull();
   await expect.poll(async () => (await targetView(NEAR)).trouble).toBeNull();
+  await onlyWholeAtBucket();
 });
 
-test('a node that is killed leaves no process behind, and the next one goes on', async () => {
-  await expect.poll(() => workers().length).toBeGreaterThan(0);
-  const left = workers();
+test('a node that is killed in the middle of a backup leaves no process behind, and the next one goes on', async () => {
+  const left = await inTheMiddle('PUT data.age');
   await gateway.security.end('SIGKILL');
-  await expect.poll(() => left.filter((pid) => readdirSync('/proc').includes(String(pid)))).toEqual([]);
+  await expect.poll(() => left.filter(isAlive)).toEqual([]);
   await gateway.restartSecurity('SIGKILL');
   node = gateway.security.pid;
   await nextEverywhere();
+  await expect.poll(async () => (await targetView(BUCKET)).trouble).toBeNull();
 });
+
+/** What was left half done is listed as that; all others are whole, and the newest is the one that status tells. */
+async function onlyWholeAtBucket(): Promise<void> {
+  const newest = (await targetView(BUCKET)).newest?.name;
+  const order = ['--json', 'backup', 'list', '--target', bucket];
+  const { stdout } = await sallyport(order, '', gateway.securityEnvironment);
+  const listed = JSON.parse(stdout) as { name: string; state: string; fault: string }[];
+  const rest = listed.filter(({ state }) => state !== 'half');
+  // Of the one that was killed at its very first step there is nothing, and the last one was whole.
+  expect(listed.length - rest.length).toBeGreaterThanOrEqual(3);
+  expect(rest.map(({ state, fault }) => `${state}${fault}`)).toEqual(rest.map(() => 'not verified'));
+  expect(rest.map(({ name }) => name)).toContain(newest);
+}
 
 test('a share that is unmounted is noticed, and the folder below it stays empty', async () => {
   renameSync(near, `${near}-unmounted`);
