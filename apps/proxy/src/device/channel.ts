@@ -34,11 +34,9 @@ import {
   type Wanted,
 } from '../serving/rights.ts';
 import type { Serving } from '../serving/serving.ts';
+import { acceptStream } from '../streams/accept.ts';
 import type { Exchange, StreamHost } from '../streams/exchange.ts';
 import { HeadBudget } from '../streams/head-memory.ts';
-import { HttpExchange } from '../streams/http.ts';
-import { TcpExchange } from '../streams/tcp.ts';
-import { WebSocketExchange } from '../streams/web-socket.ts';
 import { EvidenceAsk, mayFreshEvidenceHelp, ProvenContext } from './evidence.ts';
 import type { RecordSocket } from './record-socket.ts';
 import { resourceList } from './resource-list.ts';
@@ -419,18 +417,7 @@ export class DeviceChannel implements ChannelHost, StreamHost {
   }
 
   accept(stream: ChannelStream): Exchange {
-    const place = { host: this, stream };
-    if (stream.kind === 1) return new HttpExchange(place);
-    if (stream.kind === 2) return new WebSocketExchange(place);
-    if (stream.kind === 3) return new TcpExchange(place);
-    const refuse = guardWith((error) => this.handlerFailed(error));
-    queueMicrotask(
-      refuse(() => {
-        stream.reset(SIGNED_CODES.REQUEST_REFUSED);
-        stream.settle();
-      }),
-    );
-    return { data: (bytes) => stream.consume(bytes.length), end() {}, reset() {}, drain() {}, recheck() {} };
+    return acceptStream({ host: this, stream });
   }
 
   // StreamHost: what handlers of streams need.
