@@ -152,10 +152,10 @@ function entry(kind: RevocationEntry['kind'], subject: string, index = 7): Revoc
 
 test('nothing is served before a grant was held against the log', () => {
   const { channel, grant } = opened();
-  expect(channel.rights).toBe(0);
+  expect(channel.standing.rights).toBe(0);
   channel.use({ grant, asOfHash: undefined, routes: undefined });
-  expect(channel.rights).toBeGreaterThan(0);
-  expect(channel.mayServe()).toBe(true);
+  expect(channel.standing.rights).toBeGreaterThan(0);
+  expect(channel.standing.mayServe()).toBe(true);
 });
 
 test.each([
@@ -169,9 +169,9 @@ test.each([
   const { channels, channel, grant, heard } = opened();
   channel.use({ grant, asOfHash: undefined, routes: undefined });
   channels.apply(entry(kind, 'another'));
-  expect(channel.mayServe()).toBe(true);
+  expect(channel.standing.mayServe()).toBe(true);
   channels.apply(entry(kind, subject));
-  expect([channel.mayServe(), channels.size, heard.goaways]).toEqual([false, 0, [SIGNED_CODES.REVOKED]]);
+  expect([channel.standing.mayServe(), channels.size, heard.goaways]).toEqual([false, 0, [SIGNED_CODES.REVOKED]]);
 });
 
 test('a grant is judged by the hash of the log that it came with, and one that is ahead of what was seen asks for a beat', async () => {
@@ -193,7 +193,7 @@ test('a grant that an entry has ended since it was read ends the channel', () =>
   const { state, channel, grant, heard } = opened();
   state.judgement = 'ended';
   channel.use({ grant, asOfHash: undefined, routes: undefined });
-  expect([channel.mayServe(), heard.goaways]).toEqual([false, [SIGNED_CODES.REVOKED]]);
+  expect([channel.standing.mayServe(), heard.goaways]).toEqual([false, [SIGNED_CODES.REVOKED]]);
 });
 
 test('while changed rights are read nothing passes, and the entry is not in force', async () => {
@@ -206,9 +206,9 @@ test('while changed rights are read nothing passes, and the entry is not in forc
       answer = resolve;
     });
   channels.apply(entry('rights', 'u'));
-  expect([channel.rights, channels.done(7)]).toEqual([0, 6]);
+  expect([channel.standing.rights, channels.done(7)]).toEqual([0, 6]);
   answer({ grant, asOfHash: undefined, routes: undefined });
-  await expect.poll(() => channel.rights, WAIT).toBeGreaterThan(0);
+  await expect.poll(() => channel.standing.rights, WAIT).toBeGreaterThan(0);
   expect(channels.done(7)).toBe(7);
 });
 
@@ -219,7 +219,7 @@ test('rights that do not come in time end the channel: then its entry is in forc
   state.rights = () => new Promise(() => undefined);
   channels.apply(entry('rights', '*'));
   await expect.poll(() => heard.goaways, WAIT).toEqual([SIGNED_CODES.LEASE_LOST]);
-  expect([channel.mayServe(), channels.done(7)]).toEqual([false, 7]);
+  expect([channel.standing.mayServe(), channels.done(7)]).toEqual([false, 7]);
 });
 
 test.each([
@@ -230,7 +230,7 @@ test.each([
   channel.use({ grant, asOfHash: undefined, routes: undefined });
   state.rights = async () => answer;
   await channel.reauthorise();
-  expect([channel.mayServe(), heard.goaways]).toEqual([false, [code]]);
+  expect([channel.standing.mayServe(), heard.goaways]).toEqual([false, [code]]);
 });
 
 test.each(['replaced', 'drift', 'two databases'] as const)(
@@ -242,7 +242,7 @@ test.each(['replaced', 'drift', 'two databases'] as const)(
     state.rights = () => new Promise(() => undefined);
     channels.apply(entry('rights', 'u'));
     channels.beginAnew(reason);
-    expect([channel.mayServe(), channels.size, channels.done(7)]).toEqual([false, 0, 7]);
+    expect([channel.standing.mayServe(), channels.size, channels.done(7)]).toEqual([false, 0, 7]);
     expect(heard.goaways).toEqual([SIGNED_CODES.LEASE_LOST]);
   },
 );
@@ -252,7 +252,7 @@ test('a drift of the clocks that only the lease has seen ends every channel, too
   channel.use({ grant, asOfHash: undefined, routes: undefined });
   state.generation = 1;
   await expect.poll(() => channels.size, WAIT).toBe(0);
-  expect(channel.mayServe()).toBe(false);
+  expect(channel.standing.mayServe()).toBe(false);
 });
 
 test('without a lease nothing passes from that moment; what is open ends, and the channel goes on with the next lease', async () => {
@@ -261,10 +261,10 @@ test('without a lease nothing passes from that moment; what is open ends, and th
   await request();
   await expect.poll(() => state.looks, WAIT).toBeGreaterThan(0);
   state.live = false;
-  expect(channel.mayServe()).toBe(false);
+  expect(channel.standing.mayServe()).toBe(false);
   await expect.poll(() => heard.resets, WAIT).toEqual([SIGNED_CODES.LEASE_LOST]);
   state.live = true;
-  expect(channel.mayServe()).toBe(true);
+  expect(channel.standing.mayServe()).toBe(true);
   await expect.poll(() => heard.notices, WAIT).toHaveLength(2);
   expect(heard.goaways).toEqual([]);
 });
@@ -272,10 +272,10 @@ test('without a lease nothing passes from that moment; what is open ends, and th
 test('a session serves no longer than it lasts, whether anybody looks or not', async () => {
   const { channel, grant, heard } = opened({ expiresInMs: 150 });
   channel.use({ grant, asOfHash: undefined, routes: undefined });
-  expect(channel.mayServe()).toBe(true);
+  expect(channel.standing.mayServe()).toBe(true);
   const until = performance.now() + 150;
   await expect.poll(() => performance.now() > until, WAIT).toBe(true);
-  expect(channel.mayServe()).toBe(false);
+  expect(channel.standing.mayServe()).toBe(false);
   await expect.poll(() => heard.goaways, WAIT).toEqual([SIGNED_CODES.SESSION_EXPIRED]);
 });
 

@@ -52,7 +52,7 @@ test('a grant that is stale is read again at once; where each one is, with growi
   // 20, 40, 80 and 160 ms between them; a timer may be early by less than one.
   expect(reads[READS - 1]! - reads[0]!).toBeGreaterThan(295);
   known = true;
-  await expect.poll(() => channel.rights, { interval: 5 }).toBeGreaterThan(0);
+  await expect.poll(() => channel.standing.rights, { interval: 5 }).toBeGreaterThan(0);
   const settled = reads.length;
   channel.use({ grant, asOfHash: undefined, routes: undefined });
   expect(reads).toHaveLength(settled);
@@ -61,11 +61,11 @@ test('a grant that is stale is read again at once; where each one is, with growi
 test('whoever waits for rights behind one that fails is called all the same', () => {
   const { channel, grant, lines } = channelOf(() => true);
   const called: string[] = [];
-  channel.whenReady(() => called.push('first'));
-  channel.whenReady(() => {
+  channel.standing.whenReady(() => called.push('first'));
+  channel.standing.whenReady(() => {
     throw new Error('a defect of ours');
   });
-  channel.whenReady(() => called.push('last'));
+  channel.standing.whenReady(() => called.push('last'));
   channel.use({ grant, asOfHash: undefined, routes: undefined });
   expect(called).toEqual(['first', 'last']);
   expect(lines).toHaveLength(1);
