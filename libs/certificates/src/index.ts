@@ -1,4 +1,13 @@
 export {
+  BACKDATE_MS,
+  type Issuer,
+  issueLeaf,
+  KEY_ALGORITHM,
+  newKeys,
+  newSerialNumber,
+  privateKeyPem,
+} from './issue-leaf.ts';
+export {
   type CertificateDemands,
   CertificateError,
   type CertificatePair,

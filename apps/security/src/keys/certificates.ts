@@ -1,33 +1,32 @@
 import 'reflect-metadata';
-import { createHash, randomBytes, webcrypto } from 'node:crypto';
+import { createHash, webcrypto } from 'node:crypto';
 import {
   AuthorityKeyIdentifierExtension,
   BasicConstraintsExtension,
-  cryptoProvider,
-  ExtendedKeyUsage,
-  ExtendedKeyUsageExtension,
   KeyUsageFlags,
   KeyUsagesExtension,
   PemConverter,
   Pkcs10CertificateRequest,
-  SubjectAlternativeNameExtension,
   SubjectKeyIdentifierExtension,
   X509Certificate,
   X509CertificateGenerator,
 } from '@peculiar/x509';
 import type { RealmKey } from '@sallyport/access';
+import {
+  BACKDATE_MS,
+  issueLeaf,
+  KEY_ALGORITHM,
+  newKeys,
+  newSerialNumber,
+  privateKeyPem,
+} from '@sallyport/certificates';
 
 type CryptoKey = webcrypto.CryptoKey;
 
-cryptoProvider.set(webcrypto);
-
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const DAY_MS = 86_400_000;
 const CA_TTL_MS = 3_650 * DAY_MS;
 /** Server and Proxy certificates are short-lived and renew themselves. */
 const LEAF_TTL_MS: number = 2 * DAY_MS;
-/** Certificates start a little in the past, for clocks that are behind; those of short life by half of it at most. */
-const BACKDATE_MS = 3_600_000;
 
 /** Certificate and key of a listener, PEM. */
 export interface ServerCertificate {
@@ -57,18 +56,18 @@ export interface CertificateRequest {
 export async function readCertificateRequest(csr: string): Promise<CertificateRequest> {
   const request = new Pkcs10CertificateRequest(csr);
   if (!(await request.verify())) throw new TypeError('the certificate request does not prove its key');
-  const publicKey = await request.publicKey.export(ALGORITHM, ['verify']);
+  const publicKey = await request.publicKey.export(KEY_ALGORITHM, ['verify']);
   return { publicKey, spki: new Uint8Array(await webcrypto.subtle.exportKey('spki', publicKey)) };
 }
 
 /** Makes the key and certificate of a new CA, as the realm stores them. */
 export async function createCaKey(realm: string, id: string, now: number): Promise<RealmKey> {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const keys = await newKeys();
   const certificate = await X509CertificateGenerator.createSelfSigned({
     name: nameOf(realm, id),
-    serialNumber: serialNumber(),
+    serialNumber: newSerialNumber(),
     keys,
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: KEY_ALGORITHM,
     notBefore: new Date(now - BACKDATE_MS),
     notAfter: new Date(now + CA_TTL_MS),
     extensions: [
@@ -109,10 +108,10 @@ export async function createNextCaKey(
   const crossed = await X509CertificateGenerator.create({
     subject: own.subject,
     issuer: issuer.subject,
-    serialNumber: serialNumber(),
+    serialNumber: newSerialNumber(),
     publicKey: own.publicKey,
     signingKey: await signingKeyOf(before),
-    signingAlgorithm: ALGORITHM,
+    signingAlgorithm: KEY_ALGORITHM,
     notBefore: new Date(now - BACKDATE_MS),
     notAfter: issuer.notAfter,
     extensions: [
@@ -136,51 +135,28 @@ export function authorityOf(key: Pick<RealmKey, 'publicPart'>): string {
 }
 
 async function signingKeyOf({ secret }: Pick<RealmKey, 'secret'>): Promise<CryptoKey> {
-  return webcrypto.subtle.importKey('pkcs8', Uint8Array.from(secret), ALGORITHM, false, ['sign']);
+  return webcrypto.subtle.importKey('pkcs8', Uint8Array.from(secret), KEY_ALGORITHM, false, ['sign']);
 }
 
 /** Opens a stored CA; `trusted` are those of before that somebody may still know it by, PEM, the oldest last. */
 export async function openCa(key: RealmKey, trusted: readonly string[] = []): Promise<CertificateAuthority> {
   const ca = certificateOf(key);
   const above = trusted.length > 0 ? [...otherPartsOf(key), ...trusted] : [ca.toString('pem')];
-  const signingKey = await signingKeyOf(key);
-  const issue = async (subject: string, publicKey: CryptoKey, usage: Leaf): Promise<string> => {
-    const leaf = await X509CertificateGenerator.create({
-      subject,
-      issuer: ca.subject,
-      serialNumber: serialNumber(),
-      publicKey,
-      signingKey,
-      signingAlgorithm: ALGORITHM,
-      notBefore: new Date(usage.now - Math.min(BACKDATE_MS, usage.lifeMs / 2)),
-      notAfter: new Date(usage.now + usage.lifeMs),
-      extensions: [
-        new BasicConstraintsExtension(false, undefined, true),
-        new KeyUsagesExtension(KeyUsageFlags.digitalSignature, true),
-        new ExtendedKeyUsageExtension([usage.purpose]),
-        // Strict verifiers demand both (RFC 5280, sections 4.2.1.1 and 4.2.1.2).
-        await AuthorityKeyIdentifierExtension.create(ca.publicKey),
-        await SubjectKeyIdentifierExtension.create(publicKey),
-        ...(usage.names.length > 0 ? [new SubjectAlternativeNameExtension(usage.names.map(alternativeName))] : []),
-      ],
-    });
-    return leaf.toString('pem');
-  };
+  const issuer = { certificate: ca, signingKey: await signingKeyOf(key) };
   return {
     certificate: ca.toString('pem'),
     fingerprint: fingerprintOf(trusted.at(-1) ?? ca.toString('pem')),
     async issueServer(names, now, lifeMs = LEAF_TTL_MS) {
-      const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
-      const usage = { names, now, lifeMs, purpose: ExtendedKeyUsage.serverAuth };
-      const certificate = await issue('CN=security', keys.publicKey, usage);
-      const pkcs8 = await webcrypto.subtle.exportKey('pkcs8', keys.privateKey);
+      const keys = await newKeys();
+      const { publicKey } = keys;
+      const leaf = { subject: 'CN=security', publicKey, use: 'server', names, now, endsAt: now + lifeMs } as const;
       // The CA goes along, so that a Proxy that joins can recognise it by the fingerprint in its token; while an older one is
       // trusted, whoever knows that one.
-      const chain = `${[certificate, ...above].join('\n')}\n`;
-      return { certificate: chain, key: PemConverter.encode(pkcs8, 'PRIVATE KEY') };
+      const chain = `${[await issueLeaf(issuer, leaf), ...above].join('\n')}\n`;
+      return { certificate: chain, key: await privateKeyPem(keys) };
     },
     issueProxy: ({ publicKey }, name, now, lifeMs = LEAF_TTL_MS) =>
-      issue(`CN=${name}`, publicKey, { names: [], now, lifeMs, purpose: ExtendedKeyUsage.clientAuth }),
+      issueLeaf(issuer, { subject: `CN=${name}`, publicKey, use: 'client', names: [], now, endsAt: now + lifeMs }),
   };
 }
 
@@ -200,22 +176,4 @@ function fingerprintOf(pem: string): string {
   return createHash('sha256')
     .update(new Uint8Array(new X509Certificate(pem).rawData))
     .digest('hex');
-}
-
-interface Leaf {
-  readonly names: readonly string[];
-  readonly now: number;
-  readonly lifeMs: number;
-  readonly purpose: ExtendedKeyUsage;
-}
-
-/** Positive, random, 16 bytes (RFC 5280, section 4.1.2.2). */
-function serialNumber(): string {
-  const bytes = randomBytes(16);
-  bytes[0] = (bytes[0]! & 0x3f) | 0x40;
-  return bytes.toString('hex');
-}
-
-function alternativeName(name: string): { type: 'ip' | 'dns'; value: string } {
-  return { type: /^[0-9.]+$|:/.test(name) ? 'ip' : 'dns', value: name };
 }
