@@ -472,5 +472,6 @@ export { memoryThrottle, type Throttle } from './shared/throttle.ts';
 export { AccessError, type AccessErrorCode, StoreError, type StoreErrorCode } from './store/errors.ts';
 export { EpochFence, fencedStore } from './store/fence.ts';
 export { missing } from './store/missing.ts';
+export type { ListPage } from './store/pages.ts';
 export { type Json, NEVER } from './store/shape.ts';
 export type { RealmStore } from './store/store.ts';

@@ -1,13 +1,8 @@
+import type { ListPage } from '@sallyport/access';
 import type { CursorQuery } from '@sallyport/security-api/admin';
 
 /** Rows of a page, unless asked otherwise. */
 const DEFAULT_LIMIT = 1_000;
-
-/** Which page of a list is asked for. */
-export interface ListPage {
-  readonly after: string;
-  readonly limit: number;
-}
 
 /** The page that a query asks for. */
 export function pageOf({ after, limit }: CursorQuery): ListPage {

@@ -4,15 +4,13 @@ import { getRealm, settingsOf } from '../realm/realm.ts';
 import { changeRights, type PutOptions } from '../rights/policies.ts';
 import { AccessError } from '../store/errors.ts';
 import { missing } from '../store/missing.ts';
+import type { ListPage } from '../store/pages.ts';
 import type { Tables, Transaction } from '../store/store.ts';
 import { blockedVersions } from './blocked-versions.ts';
 import type { AppRow } from './rows.ts';
 
 /** A page of registered apps by id; `after` is the last id of the page before. */
-export async function listApps(
-  { store }: AccessContext,
-  { after, limit }: { readonly after: string; readonly limit: number },
-): Promise<readonly AppRow[]> {
+export async function listApps({ store }: AccessContext, { after, limit }: ListPage): Promise<readonly AppRow[]> {
   return store.transaction(({ tables }) =>
     tables.apps.list({ where: { removedAt: null }, above: ['id', after], limit }),
   );

@@ -3,6 +3,7 @@ import { change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { isOurToken, makeToken } from '../realm/tokens.ts';
 import { AccessError } from '../store/errors.ts';
+import type { ListPage } from '../store/pages.ts';
 import type { PublisherRow } from './rows.ts';
 
 /** Makes a credential for a pipeline, or another one in place of that which it has: good for publishing only. */
@@ -41,9 +42,6 @@ export async function findPublisher(access: AccessContext, token: string): Promi
 }
 
 /** A page of pipelines by name. */
-export function listPublishers(
-  { store }: AccessContext,
-  { after, limit }: { readonly after: string; readonly limit: number },
-): Promise<readonly PublisherRow[]> {
+export function listPublishers({ store }: AccessContext, { after, limit }: ListPage): Promise<readonly PublisherRow[]> {
   return store.transaction(({ tables }) => tables.publishers.list({ above: ['name', after], limit }));
 }

@@ -13,6 +13,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { randomId } from '../realm/ids.ts';
 import { AccessError } from '../store/errors.ts';
 import { missing } from '../store/missing.ts';
+import type { ListPage } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
 import {
   begunAt,
@@ -34,10 +35,7 @@ const MAX_PROPOSED = 32;
 const MAX_LIVE = 32;
 
 /** A page of releases by id. */
-export function listReleases(
-  { store }: AccessContext,
-  { after, limit }: { readonly after: string; readonly limit: number },
-): Promise<readonly ReleaseRow[]> {
+export function listReleases({ store }: AccessContext, { after, limit }: ListPage): Promise<readonly ReleaseRow[]> {
   return store.transaction(({ tables }) => tables.releases.list({ above: ['id', after], limit }));
 }
 

@@ -9,6 +9,7 @@ import { readPolicySet, sitesServing } from '../rights/policies.ts';
 import type { ResourceRow } from '../rights/rows.ts';
 import { AccessError } from '../store/errors.ts';
 import { missing } from '../store/missing.ts';
+import type { ListPage } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
 import { notePodRenewal } from './pods.ts';
 import type { JoinTokenRow, ProxyRow } from './rows.ts';
@@ -264,7 +265,7 @@ export interface ProxiesWithLeases {
 /** A page of Proxies by name, those that were revoked, too; `after` is the last name of the page before. */
 export function listProxiesWithLeases(
   { store }: AccessContext,
-  { after, limit }: { readonly after: string; readonly limit: number },
+  { after, limit }: ListPage,
 ): Promise<ProxiesWithLeases> {
   return store.transaction(async (transaction) => {
     const { tables } = transaction;

@@ -1,12 +1,13 @@
 import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpMapVersion, bumpPolicyVersion, getRealm, noteLongestLease } from '../realm/realm.ts';
-import type { LeaseRow } from '../revocation/rows.ts';
 import { sitesOf } from '../rights/places.ts';
 import { AccessError } from '../store/errors.ts';
 import { missing } from '../store/missing.ts';
+import type { ListPage } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
-import type { ProxyRow, SiteRow } from './rows.ts';
+import type { ProxiesWithLeases } from './proxies.ts';
+import type { SiteRow } from './rows.ts';
 import { checkMapFits, siteMapBytes } from './site-map.ts';
 
 /** What an operator says of a site; what is not said of its lease stays. */
@@ -149,20 +150,12 @@ export async function listSites(access: AccessContext): Promise<readonly SiteRow
 }
 
 /** Sites with what is known of their Proxies, as they were at one moment of the store's clock (epoch ms). */
-export interface SitesWithProxies {
+export interface SitesWithProxies extends ProxiesWithLeases {
   readonly sites: readonly SiteRow[];
-  readonly proxies: readonly ProxyRow[];
-  readonly leases: readonly LeaseRow[];
-  readonly now: number;
-  /** Index of the newest entry of the revocation log. */
-  readonly head: number;
 }
 
 /** A page of sites by name; `after` is the last name of the page before. */
-export function listSitePage(
-  { store }: AccessContext,
-  { after, limit }: { readonly after: string; readonly limit: number },
-): Promise<SitesWithProxies> {
+export function listSitePage({ store }: AccessContext, { after, limit }: ListPage): Promise<SitesWithProxies> {
   return store.transaction(async (transaction) => {
     const { tables } = transaction;
     const { head } = await getRealm(transaction);

@@ -16,6 +16,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
 import { missing } from '../store/missing.ts';
+import type { ListPage } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
 import { shownBackend } from './backend-secrets.ts';
 import { fitsRegion, isAt, type OpenedResource, opensAt, routeTo, storedPlace } from './places.ts';
@@ -177,10 +178,7 @@ export interface PutOptions {
 }
 
 /** A page of policies by name; `after` is the last name of the page before. */
-export function listPolicies(
-  { store }: AccessContext,
-  { after, limit }: { readonly after: string; readonly limit: number },
-): Promise<readonly PolicyRow[]> {
+export function listPolicies({ store }: AccessContext, { after, limit }: ListPage): Promise<readonly PolicyRow[]> {
   return store.transaction(({ tables }) => tables.policies.list({ above: ['name', after], limit }));
 }
 

@@ -5,6 +5,7 @@ import type { AccessContext, Actor } from '../realm/context.ts';
 import { bumpPolicyVersion, getRealm } from '../realm/realm.ts';
 import { AccessError } from '../store/errors.ts';
 import { missing } from '../store/missing.ts';
+import type { ListPage } from '../store/pages.ts';
 import type { Transaction } from '../store/store.ts';
 import { shownBackend, storedBackend } from './backend-secrets.ts';
 import { storedSites } from './places.ts';
@@ -18,10 +19,7 @@ export function findResource({ store }: AccessContext, name: string): Promise<Re
 }
 
 /** A page of resources by name; `after` is the last name of the page before. */
-export function listResources(
-  { store }: AccessContext,
-  { after, limit }: { readonly after: string; readonly limit: number },
-): Promise<readonly ResourceRow[]> {
+export function listResources({ store }: AccessContext, { after, limit }: ListPage): Promise<readonly ResourceRow[]> {
   return store.transaction(({ tables }) => tables.resources.list({ above: ['name', after], limit }));
 }
 

@@ -4,6 +4,7 @@ import { type Change, change } from '../realm/change.ts';
 import type { AccessContext, Actor } from '../realm/context.ts';
 import { AccessError } from '../store/errors.ts';
 import { missing } from '../store/missing.ts';
+import type { ListPage } from '../store/pages.ts';
 import type { InstallationRow } from './rows.ts';
 
 /** Which installation, on which channel of releases of which app. */
@@ -27,7 +28,7 @@ export interface ChannelDevice extends ChannelDeviceRow {
 export function listChannelDevices(
   { store }: AccessContext,
   { app: appId, channel }: Pick<ChannelPlace, 'app' | 'channel'>,
-  { after, limit }: { readonly after: string; readonly limit: number },
+  { after, limit }: ListPage,
 ): Promise<readonly ChannelDevice[]> {
   return store.transaction(async ({ tables }) => {
     await checkPlace(tables, { app: appId, channel });

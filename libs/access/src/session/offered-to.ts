@@ -7,6 +7,7 @@ import { groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { blockedApps } from '../revocation/revocation.ts';
 import { missing } from '../store/missing.ts';
+import type { ListPage } from '../store/pages.ts';
 import type { InstallationRow } from './rows.ts';
 
 /** Whether a release is offered to an installation, and why it is not. */
@@ -29,7 +30,7 @@ export interface OfferedTo {
 export function offeredTo(
   { store, crypto }: AccessContext,
   releaseId: string,
-  { after, limit }: { readonly after: string; readonly limit: number },
+  { after, limit }: ListPage,
 ): Promise<readonly OfferedTo[]> {
   return store.transaction(async (transaction) => {
     const { releases, apps, installations, users, channelDevices } = transaction.tables;

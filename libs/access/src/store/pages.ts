@@ -3,6 +3,12 @@ import type { Selection, Table } from './store.ts';
 /** Rows of one query: it has a time limit, and its answer is held in memory twice. */
 const PAGE = 5_000;
 
+/** Which page of a list is wanted: so many of what comes after the last name, or id, of the page before. */
+export interface ListPage {
+  readonly after: string;
+  readonly limit: number;
+}
+
 /**
  * All selected rows, page by page. `key` is the last column of the table's key; the ones before it are fixed by the
  * selection.
