@@ -80,18 +80,24 @@ const Report = Type.Object(
  */
 export function addUpdateRoutes(
   service: FastifyInstance,
-  { access, liveKeys, packages, log, monotonicMs }: UpdateRoutes,
+  routes: UpdateRoutes,
   known: (request: FastifyRequest) => void,
 ): void {
-  const online = onlineKeyOf(liveKeys);
+  const { access, liveKeys, monotonicMs } = routes;
   const throttle = memoryThrottle({ ...ASK_LIMIT, now: monotonicMs });
-  const downloads = new Downloads();
   service.addHook('onRequest', async (request) => {
     request.updateAsker = await askerOf(liveKeys, access.store.realm, request);
     known(request);
     if ((await throttle.take(request.updateAsker.installationId)) > 0)
       throw new ProblemError('ERR_SECURITY_SLOW', 'this device asks for updates too often');
   });
+  addOffers(service, access);
+  addFiles(service, routes);
+  addPackages(service, routes);
+}
+
+/** What a device may install, how it gets it, and what it says of that. */
+function addOffers(service: FastifyInstance, access: AccessContext): void {
   service.get<{ Querystring: Static<typeof OfferQuery> }>(
     '/v1/offer',
     { schema: { querystring: OfferQuery } },
@@ -106,6 +112,30 @@ export function addUpdateRoutes(
       channels,
     })),
   }));
+  service.put<{ Body: { app: string } }>(
+    '/v1/links',
+    { schema: { body: LinkBody } },
+    async ({ updateAsker, body: { app } }) => {
+      const origin = await installOrigin(access);
+      const { token, expiresAt } = await issueOwnInstallLink(access, updateAsker, { app, origin });
+      return { link: `${origin}${INSTALL_PREFIX}/${token}`, expiresAt };
+    },
+  );
+  service.put<{ Body: { release: string; outcome: 'installed' | 'failed' } }>(
+    '/v1/reports',
+    { schema: { body: Report } },
+    async ({ updateAsker, body: { release, outcome } }) => {
+      const row = await ownRelease(access, updateAsker, { id: release });
+      if (!row) throw nothing();
+      await noteReport(access, { releaseId: release, installationId: updateAsker.installationId, outcome });
+      return { done: true };
+    },
+  );
+}
+
+/** Signed files: the metadata, and the documents of releases. */
+function addFiles(service: FastifyInstance, { access, liveKeys }: UpdateRoutes): void {
+  const online = onlineKeyOf(liveKeys);
   service.get<{ Params: { name: string } }>(
     '/v1/metadata/:name',
     { schema: { params: Param } },
@@ -124,6 +154,11 @@ export function addUpdateRoutes(
       return reply.type('application/json').send(Buffer.from(releaseDocument(row)));
     },
   );
+}
+
+/** Packages, for as long as their release is for the device. */
+function addPackages(service: FastifyInstance, { access, packages, log }: UpdateRoutes): void {
+  const downloads = new Downloads();
   service.get<{ Params: { name: string } }>(
     '/v1/packages/:name',
     { schema: { params: Param } },
@@ -145,25 +180,6 @@ export function addUpdateRoutes(
         downloads,
         owner: installationId,
       });
-    },
-  );
-  service.put<{ Body: { app: string } }>(
-    '/v1/links',
-    { schema: { body: LinkBody } },
-    async ({ updateAsker, body: { app } }) => {
-      const origin = await installOrigin(access);
-      const { token, expiresAt } = await issueOwnInstallLink(access, updateAsker, { app, origin });
-      return { link: `${origin}${INSTALL_PREFIX}/${token}`, expiresAt };
-    },
-  );
-  service.put<{ Body: { release: string; outcome: 'installed' | 'failed' } }>(
-    '/v1/reports',
-    { schema: { body: Report } },
-    async ({ updateAsker, body: { release, outcome } }) => {
-      const row = await ownRelease(access, updateAsker, { id: release });
-      if (!row) throw nothing();
-      await noteReport(access, { releaseId: release, installationId: updateAsker.installationId, outcome });
-      return { done: true };
     },
   );
 }
