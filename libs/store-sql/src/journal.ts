@@ -72,13 +72,7 @@ export async function openSqlJournal(address: DatabaseAddress, realm: string): P
       if ((await lastClaim(client, realm))?.epoch !== epoch) throw claimedByOther();
       return work(client);
     });
-  const identity = await transaction(pool, async (client) => {
-    // Nodes that start together do not make the tables at the same time.
-    await client.query(EXCLUSIVE, ['sallyport']);
-    await client.query(SCHEMA);
-    await client.query(MAKE_IDENTITY, [realm]);
-    return (await client.query<{ id: string }>(IDENTITY, [realm])).rows[0]!.id;
-  });
+  const identity = await transaction(pool, (client) => makeTables(client, realm));
   return {
     identity: `${identity} in PostgreSQL`,
     description: `in PostgreSQL at ${(address.hosts ?? [address]).map(({ host, port }) => `${host}:${port}`).join(', ')}`,
@@ -95,16 +89,12 @@ export async function openSqlJournal(address: DatabaseAddress, realm: string): P
       asOwner(epoch, async (client) => {
         const [first] = entries;
         if (first && !(await holds(client, epoch, first.index - 1))) throw journalDamaged();
-        await client.query(APPEND, [realm, JSON.stringify(entries)]);
-        if ((await client.query(OTHERS, [realm, JSON.stringify(entries)])).rows.length > 0) throw journalDiffers();
+        await write(client, realm, entries);
       }),
     mend: (epoch, entries) =>
       asOwner(epoch, async (client) => {
-        for (let from = 0; from < entries.length; from += AT_ONCE) {
-          const some = JSON.stringify(entries.slice(from, from + AT_ONCE));
-          await client.query(APPEND, [realm, some]);
-          if ((await client.query(OTHERS, [realm, some])).rows.length > 0) throw journalDiffers();
-        }
+        for (let from = 0; from < entries.length; from += AT_ONCE)
+          await write(client, realm, entries.slice(from, from + AT_ONCE));
       }),
     holds: (epoch, index) => within(SHARED, (client) => holds(client, epoch, index)),
     last: (epoch) =>
@@ -118,6 +108,22 @@ export async function openSqlJournal(address: DatabaseAddress, realm: string): P
       }),
     close: () => pool.close(),
   };
+}
+
+/** Makes the tables when they are missing; gives what they are known by. */
+async function makeTables(client: pg.PoolClient, realm: string): Promise<string> {
+  // Nodes that start together do not make the tables at the same time.
+  await client.query(EXCLUSIVE, ['sallyport']);
+  await client.query(SCHEMA);
+  await client.query(MAKE_IDENTITY, [realm]);
+  return (await client.query<{ id: string }>(IDENTITY, [realm])).rows[0]!.id;
+}
+
+/** Writes entries that are not there yet. @throws JournalError for one that stands there as another one */
+async function write(client: pg.PoolClient, realm: string, entries: readonly JournalEntry[]): Promise<void> {
+  const values = [realm, JSON.stringify(entries)];
+  await client.query(APPEND, values);
+  if ((await client.query(OTHERS, values)).rows.length > 0) throw journalDiffers();
 }
 
 function typeParser(oid: number, format: 'text' | 'binary'): unknown {
