@@ -61,47 +61,10 @@ const LAG_WARNING_BYTES = 16 * 1024 * 1024;
 
 /** What runs, as the parts themselves answer at this moment. */
 export async function statusOf(parts: StatusParts): Promise<StatusView> {
-  const { access, node, bus, version, database, shared, keyTurns } = parts;
-  const farm = await node.report();
-  const { nodes, leases, now, realm } = farm;
-  const { head } = realm;
-  const servers = await database.servers();
-  const archive = await database.archive();
-  const views = nodes.map((row) => nodeView(node, row));
-  const seen = { node, leases, now, head };
-  const proxyRows = await listProxies(access);
-  // Pods that are gone are replaced by whoever deployed them.
-  const pods = await podNames(access);
-  const proxyViews = proxyRows.map((row) => proxyView(row, seen));
-  const counted = await countRows(parts, head);
-  const log = logView(parts, farm);
-  const backup = await backupStatus(access, parts.backup);
-  const certificates = await certificatesOfRealm(access, parts.wallMs());
-  const safeguards = await listSafeguards(access);
-  const moment = { now: safeguards.now, archived: archive !== undefined, primary: servers[0]?.address ?? '' };
-  const missed = new Set(missedSafeguards(safeguards.rows, moment));
-  const updates = await updateEnds(access);
-  const degraded = [
-    ...backup.words,
-    ...holdWords(log),
-    ...journalWords(log.journal),
-    ...turnWords(await keyTurns.see()),
-    ...(await escrowWords(access, { external: database.external, now })),
-    ...twinWarnings(node, leases),
-    ...nodes.flatMap(degradedWarnings),
-    ...views.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWarning(id, silentMs)),
-    ...views.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWarning),
-    ...databaseWarnings(servers, await database.askedStandbys()),
-    ...archiveWords(archive),
-    ...safeguardWords(safeguards.rows, moment),
-    ...proxyViews
-      .filter(({ name, live, revokedAt }) => !live && revokedAt === null && !pods.has(name))
-      .map(({ name }) => `Proxy ${name} has no live lease`),
-    ...directoryWarnings(await listDirectories(access)),
-    ...certificateWords(certificates, parts.wallMs()),
-    ...updateWords(updates, now),
-    ...(counted.audit.intact ? [] : ['the audit log was changed']),
-  ];
+  const { access, node, bus, version, database, shared } = parts;
+  const seen = await see(parts);
+  const { servers, archive, backup, updates, safeguards } = seen;
+  const missed = new Set(missedSafeguards(safeguards, seen.moment));
   return {
     realm: access.store.realm,
     version,
@@ -110,21 +73,77 @@ export async function statusOf(parts: StatusParts): Promise<StatusView> {
     databaseServers: servers,
     ...(archive && { archive }),
     bus: { kind: shared.kind, connected: bus.connected, server: shared.server() },
-    nodes: views,
-    degraded: [...new Set(degraded)],
+    nodes: seen.nodes,
+    degraded: [...new Set(wordsOf(parts, seen))],
     leaseMs: parts.leaseMs,
-    startedAt: nodes.find(({ id }) => id === node.id)?.startedAt ?? 0,
-    ...counted,
-    log,
+    startedAt: seen.farm.nodes.find(({ id }) => id === node.id)?.startedAt ?? 0,
+    ...seen.counted,
+    log: seen.log,
     ...(backup.view && { backup: backup.view }),
-    certificates: certificatesView(certificates),
+    certificates: certificatesView(seen.certificates),
     ...(updates && { updates }),
-    safeguards: safeguards.rows.map((row) => {
+    safeguards: safeguards.map((row) => {
       const { kind, name, goodAt, upTo } = row;
       return { kind, name, goodAt, upTo, missed: missed.has(row) };
     }),
-    proxies: proxyViews,
+    proxies: seen.proxies,
   };
+}
+
+type Seen = Awaited<ReturnType<typeof see>>;
+
+/** Asks everybody. */
+async function see(parts: StatusParts) {
+  const { access, node, database, keyTurns } = parts;
+  const farm = await node.report();
+  const { leases, now, realm } = farm;
+  const { head } = realm;
+  const servers = await database.servers();
+  const archive = await database.archive();
+  const nodes = farm.nodes.map((row) => nodeView(node, row));
+  const proxyRows = await listProxies(access);
+  // Pods that are gone are replaced by whoever deployed them.
+  const pods = await podNames(access);
+  const proxies = proxyRows.map((row) => proxyView(row, { node, leases, now, head }));
+  const counted = await countRows(parts, head);
+  const log = logView(parts, farm);
+  const backup = await backupStatus(access, parts.backup);
+  const certificates = await certificatesOfRealm(access, parts.wallMs());
+  const { rows: safeguards, now: safeguardedAt } = await listSafeguards(access);
+  const moment = { now: safeguardedAt, archived: archive !== undefined, primary: servers[0]?.address ?? '' };
+  const updates = await updateEnds(access);
+  const turns = await keyTurns.see();
+  const escrow = await escrowWords(access, { external: database.external, now });
+  const directories = await listDirectories(access);
+  const askedStandbys = await database.askedStandbys();
+  const asked = { farm, servers, archive, counted, log, backup, certificates, safeguards, moment, updates };
+  return { ...asked, askedStandbys, nodes, proxies, pods, turns, escrow, directories };
+}
+
+/** What is not as it should be, in words. */
+function wordsOf({ node, wallMs }: StatusParts, seen: Seen): string[] {
+  const { farm, nodes, proxies, log } = seen;
+  return [
+    ...seen.backup.words,
+    ...holdWords(log),
+    ...journalWords(log.journal),
+    ...turnWords(seen.turns),
+    ...seen.escrow,
+    ...twinWarnings(node, farm.leases),
+    ...farm.nodes.flatMap(degradedWarnings),
+    ...nodes.filter(({ state }) => state === 'silent').map(({ id, silentMs }) => silentWarning(id, silentMs)),
+    ...nodes.filter(({ clockOffsetMs }) => Math.abs(clockOffsetMs) > CLOCK_WARNING_MS).map(clockWarning),
+    ...databaseWarnings(seen.servers, seen.askedStandbys),
+    ...archiveWords(seen.archive),
+    ...safeguardWords(seen.safeguards, seen.moment),
+    ...proxies
+      .filter(({ name, live, revokedAt }) => !live && revokedAt === null && !seen.pods.has(name))
+      .map(({ name }) => `Proxy ${name} has no live lease`),
+    ...directoryWarnings(seen.directories),
+    ...certificateWords(seen.certificates, wallMs()),
+    ...updateWords(seen.updates, farm.now),
+    ...(seen.counted.audit.intact ? [] : ['the audit log was changed']),
+  ];
 }
 
 /** What is known of leases at a moment of the store's clock. */
