@@ -1,4 +1,4 @@
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Server } from 'node:net';
 import { join } from 'node:path';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import {
@@ -6,6 +6,7 @@ import {
   type RunningServer,
   runServer,
   type Starting,
+  type StartWait,
   takeAddressesFrom,
 } from '@sallyport/http-service';
 import {
@@ -20,7 +21,7 @@ import { AcmeCertificate } from './acme.ts';
 import { createDeviceListener, createHealthService } from './app.ts';
 import { Backends } from './backend/backends.ts';
 import { tryBackend } from './backend/try.ts';
-import { SETTINGS } from './config.ts';
+import { type Config, SETTINGS } from './config.ts';
 import { SocketAdmission } from './device/admission.ts';
 import { Channels } from './device/channels.ts';
 import { InstallPages } from './install-pages.ts';
@@ -64,6 +65,42 @@ function keepSiteMap(
   });
 }
 
+/** Who this Proxy is: of its pod, or by its join token. */
+function openIdentity(config: Config, wait: StartWait): Promise<KeptIdentity> {
+  const file = join(config.SALLYPORT_DATA, 'identity.json');
+  const pod = podSettings(config);
+  return pod ? KeptIdentity.openPod(file, pod, wait) : KeptIdentity.open(file, config.SALLYPORT_JOIN_TOKEN, wait);
+}
+
+function openBackends(log: Log, metrics: Metrics): Backends {
+  const backends = new Backends({
+    handlerFailed: (error) => log.error({ err: error }, 'an exchange with a backend failed'),
+    serverChanged: (server, well) =>
+      well ? log.info({ server }, 'a server is well again') : log.warn({ server }, 'a server of several rests'),
+  });
+  metrics.gauge('sallyport_backend_servers_resting', 'servers of several that get nothing', () => backends.resting);
+  return backends;
+}
+
+function openAdmission(config: Config, serving: Serving, metrics: Metrics): SocketAdmission {
+  const limits = {
+    maxSockets: config.SALLYPORT_MAX_SOCKETS,
+    socketsPerAddress: config.SALLYPORT_SOCKETS_PER_ADDRESS,
+    hellosPerAddress: config.SALLYPORT_HELLOS_PER_ADDRESS,
+    opensPerSession: config.SALLYPORT_OPENS_PER_SESSION,
+  };
+  const admission = new SocketAdmission(limits, serving.limited);
+  metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);
+  return admission;
+}
+
+function listen(server: Server, { host, port }: Config['SALLYPORT_LISTEN']): Promise<void> {
+  return new Promise((resolve, reject) => {
+    server.once('error', reject);
+    server.listen({ host, port, backlog: 4_096 }, resolve);
+  });
+}
+
 async function start({ config, log }: Starting<typeof SETTINGS>): Promise<RunningServer> {
   const metrics = createMetrics();
   const wait = waitToJoin(log);
@@ -75,21 +112,12 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
   const standing = { ready: () => isReady(), waitsFor: () => wait.words };
   const watched = metricsAddress && createMetricsService({ log, metrics, standing });
   const metricsUrl = await watched?.listen(metricsAddress);
-  const file = join(config.SALLYPORT_DATA, 'identity.json');
-  const pod = podSettings(config);
-  const kept = pod
-    ? await KeptIdentity.openPod(file, pod, wait)
-    : await KeptIdentity.open(file, config.SALLYPORT_JOIN_TOKEN, wait);
+  const kept = await openIdentity(config, wait);
   const identity = kept.current;
   const keptRevocations = await KeptRevocations.open({ file: join(config.SALLYPORT_DATA, 'revocations.jsonl'), log });
   const nodes = new NodeList(identity, (urls) => kept.keep({ urls }));
   const security = new SecurityClient(identity, nodes);
-  const backends = new Backends({
-    handlerFailed: (error) => log.error({ err: error }, 'an exchange with a backend failed'),
-    serverChanged: (server, well) =>
-      well ? log.info({ server }, 'a server is well again') : log.warn({ server }, 'a server of several rests'),
-  });
-  metrics.gauge('sallyport_backend_servers_resting', 'servers of several that get nothing', () => backends.resting);
+  const backends = openBackends(log, metrics);
   const countries = config.SALLYPORT_COUNTRIES ? new Countries(config.SALLYPORT_COUNTRIES, log) : undefined;
   const countryOf = (address: string): string | undefined => countries?.of(address);
   const serving = new Serving({ identity, security, backends, log, metrics, countryOf });
@@ -123,14 +151,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     control.useIdentity(renewed);
   }, log);
 
-  const limits = {
-    maxSockets: config.SALLYPORT_MAX_SOCKETS,
-    socketsPerAddress: config.SALLYPORT_SOCKETS_PER_ADDRESS,
-    hellosPerAddress: config.SALLYPORT_HELLOS_PER_ADDRESS,
-    opensPerSession: config.SALLYPORT_OPENS_PER_SESSION,
-  };
-  const admission = new SocketAdmission(limits, serving.limited);
-  metrics.gauge('sallyport_strangers', 'sockets without a channel', () => admission.strangers);
+  const admission = openAdmission(config, serving, metrics);
   const names = new OriginNames(
     () => kept.current.site,
     () => siteMap.get(),
@@ -154,11 +175,7 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     () => void acme?.stop(),
   ];
   takeAddressesFrom(config.SALLYPORT_BALANCERS, server);
-  const { host, port } = config.SALLYPORT_LISTEN;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen({ host, port, backlog: 4_096 }, resolve);
-  });
+  await listen(server, config.SALLYPORT_LISTEN);
   isReady = () => serving.mayServe() && !channels.stopping;
 
   const stop = async (): Promise<void> => {
@@ -177,7 +194,8 @@ async function start({ config, log }: Starting<typeof SETTINGS>): Promise<Runnin
     await Promise.all([health.close(), watched?.close(), backends.close(), security.close()]);
   };
 
-  const url = `${files ? 'wss' : 'ws'}://${host}:${(server.address() as AddressInfo).port}`;
+  const { port } = server.address() as AddressInfo;
+  const url = `${files ? 'wss' : 'ws'}://${config.SALLYPORT_LISTEN.host}:${port}`;
   log.info({ url, healthUrl, name: identity.name, site: identity.site }, 'the Proxy is up');
   const words = (): string => `the Proxy ${identity.name} is up at ${url}\n`;
   const drainMs = Math.max(config.SALLYPORT_DRAIN_MS, config.SALLYPORT_UNREADY_MS);
