@@ -86,6 +86,15 @@ test('what may hold secrets is no JSON that a parser quotes: files are read by r
   expect(found).toEqual([expect.stringContaining('libs/attestation/src/attestation-file.ts')]);
 });
 
+const X509 = /^import (?!type)[^;]*from '@peculiar\/x509';$/m;
+
+test('who imports X.509 imports reflect-metadata first: without it the library fails, in all files of the process', () => {
+  const files = execFiles(['apps', 'libs', 'test', 'deploy']).filter((file) => X509.test(readFileSync(file, 'utf8')));
+  expect(files.length).toBeGreaterThan(8);
+  for (const file of files)
+    expect(/^import .*$/m.exec(readFileSync(file, 'utf8'))?.[0], file).toBe("import 'reflect-metadata';");
+});
+
 function execFiles(folders: readonly string[]): string[] {
   return folders.flatMap((folder) => listTypeScript(`${root}/${folder}`));
 }

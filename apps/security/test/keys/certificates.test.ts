@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { webcrypto, X509Certificate } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:tls';

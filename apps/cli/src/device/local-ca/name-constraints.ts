@@ -1,3 +1,4 @@
+import 'reflect-metadata';
 import { isIPv4 } from 'node:net';
 import { Extension } from '@peculiar/x509';
 import type { PermittedNames } from './permitted-names.ts';
