@@ -27,6 +27,11 @@ async function startDeaf(body: string) {
   return { child, gone };
 }
 
+/** A signal, for whoever listened last: other files of this process may have left somebody who ends it. */
+function heardLast(signal: NodeJS.Signals): void {
+  process.listeners(signal).at(-1)!(signal);
+}
+
 test('a program that has said how it ends, and hangs, is left', async () => {
   const { child, gone } = await startDeaf('setTimeout(() => process.send({ ended: 1 }), 100)');
   expect(await endOfProgram(child)).toBe(1);
@@ -41,14 +46,14 @@ test('who ends a command twice, and was told that it has not ended, waits no lon
   const write = process.stderr.write;
   process.stderr.write = ((text: string) => told.push(text) > 0) as typeof write;
   try {
-    process.emit('SIGTERM', 'SIGTERM');
+    heardLast('SIGTERM');
     await heard;
     await expect.poll(() => told.join('')).toContain(`process ${child.pid} has not ended yet`);
   } finally {
     process.stderr.write = write;
   }
   expect(child.signalCode).toBeNull();
-  process.emit('SIGTERM', 'SIGTERM');
+  heardLast('SIGTERM');
   expect(await ended).toBe('SIGTERM');
   expect(await gone).toBe('SIGKILL');
 });
