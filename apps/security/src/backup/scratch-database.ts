@@ -27,10 +27,13 @@ export interface ScratchFolder {
  */
 export async function openScratchFolder(parent: string = tmpdir()): Promise<ScratchFolder> {
   await removeLeft(parent);
-  const folder = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
-  const remove = (): Promise<void> => rm(folder, { recursive: true, force: true });
-  // Who breaks it off leaves nothing of it in the clear, from the first moment on.
+  let folder = '';
+  const remove = async (): Promise<void> => {
+    if (folder !== '') await rm(folder, { recursive: true, force: true });
+  };
+  // Listens before there is anything: a signal between the two would end the process at once, and leave the folder.
   const forget = undoAtSignals(remove);
+  folder = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
   // The user of the database gets through it; what is inside is closed to everybody else.
   chmodSync(folder, 0o711);
   const close = async (): Promise<void> => {
