@@ -25,6 +25,19 @@ export function undoAtSignals(undo: Undo): () => void {
   return () => void undos.delete(undo);
 }
 
+/**
+ * Makes something, at once, that `undo` takes away at a signal, from its first moment on: before anybody listens a signal ends the process
+ * where it stands. Gives what was made, and what ends it.
+ */
+export function makeUntilSignals<T>(
+  make: () => T,
+  undo: (made: T) => Promise<unknown>,
+): { readonly made: T; readonly forget: () => void } {
+  listen();
+  const made = make();
+  return { made, forget: undoAtSignals(() => undo(made)) };
+}
+
 /** The first SIGINT or SIGTERM is only told, so that what is under way is finished; the next one, a second later, ends this process. */
 export function finishAtSignal(tell: () => void): void {
   listen();

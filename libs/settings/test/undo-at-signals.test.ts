@@ -13,7 +13,7 @@ interface Program {
 
 /** A program that waits for ever, and says what it does. */
 function start(body: string): Program {
-  const code = `const { undoAtSignals, finishAtSignal } = await import(${JSON.stringify(MODULE)});
+  const code = `const { undoAtSignals, makeUntilSignals, finishAtSignal } = await import(${JSON.stringify(MODULE)});
     const say = (words) => process.stdout.write(words + ' ');
     ${body}
     setInterval(() => {}, 1000);
@@ -51,6 +51,13 @@ test('what was begun last is undone first, and a second Ctrl-C breaks none of it
   program.child.kill('SIGINT');
   program.child.kill('SIGTERM');
   expect(await program.ended).toEqual({ signal: 'SIGINT', text: 'ready undoing-last last undoing-first first' });
+});
+
+test('what is made is undone from its first moment: a signal that comes while it is made waits for that', async () => {
+  const program = start(
+    `${SLOW} makeUntilSignals(() => { process.kill(process.pid, 'SIGINT'); say('made'); return 'it'; }, (made) => slow(made)());`,
+  );
+  expect(await program.ended).toEqual({ signal: 'SIGINT', text: 'made ready undoing-it it' });
 });
 
 test('what fails to be undone keeps nothing else from it', async () => {

@@ -2,7 +2,7 @@ import { chmodSync, mkdtempSync } from 'node:fs';
 import { readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { undoAtSignals } from '@sallyport/settings';
+import { makeUntilSignals, undoAtSignals } from '@sallyport/settings';
 import { ChildPostgres, type DatabaseAddress, stopLeftPostgres } from '@sallyport/store-sql';
 
 const PREFIX = 'sallyport-scratch-';
@@ -27,17 +27,13 @@ export interface ScratchFolder {
  */
 export async function openScratchFolder(parent: string = tmpdir()): Promise<ScratchFolder> {
   await removeLeft(parent);
-  let folder = '';
-  const remove = async (): Promise<void> => {
-    if (folder !== '') await rm(folder, { recursive: true, force: true });
-  };
-  // Listens before there is anything: a signal between the two would end the process at once, and leave the folder.
-  const forget = undoAtSignals(remove);
-  folder = mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
+  const make = (): string => mkdtempSync(join(parent, `${PREFIX}${process.pid}-`));
+  const remove = (made: string): Promise<void> => rm(made, { recursive: true, force: true });
+  const { made: folder, forget } = makeUntilSignals(make, remove);
   // The user of the database gets through it; what is inside is closed to everybody else.
   chmodSync(folder, 0o711);
   const close = async (): Promise<void> => {
-    await remove();
+    await remove(folder);
     forget();
   };
   return { folder, close };

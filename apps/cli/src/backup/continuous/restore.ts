@@ -5,7 +5,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { archiveTrouble } from '@sallyport/archive';
 import { postgresBinaries, privateFile, privateFolder, serverUser } from '@sallyport/local-cluster';
-import { undoAtSignals } from '@sallyport/settings';
+import { makeUntilSignals } from '@sallyport/settings';
 import { CliError } from '../../output.ts';
 import { asServer, runAsServer } from '../../server-user.ts';
 import { pgBackRest } from './pgbackrest.ts';
@@ -111,22 +111,16 @@ export async function withRestored<T>(
   order: RestoreOrder,
   work: (server: RestoredServer) => Promise<T>,
 ): Promise<{ readonly newest: string | undefined; readonly done: T }> {
-  const run = privateFolder(mkdtempSync(join(tmpdir(), 'sallyport-restore-')), serverUser());
-  const binaries = postgresBinaries();
-  const server = startServer(order, { run, binaries });
+  const { made, forget } = makeUntilSignals(() => startAlone(order), stopAlone);
+  const { run, binaries, server } = made;
   const log = keepLog(server);
-  const stop = async (): Promise<void> => {
-    await stopServer(server);
-    rmSync(run, { recursive: true, force: true });
-  };
-  const forget = undoAtSignals(stop);
   try {
     const ask = (sql: string, database = order.database) => askServer({ ...order, database }, { run, binaries, sql });
     await untilOpen(server, { log, ask: () => ask('select pg_is_in_recovery()', 'postgres') });
     const done = await work({ socket: run, ask: (sql) => ask(sql) });
     return { newest: NEWEST.exec(log.text)?.[1]?.trim(), done };
   } finally {
-    await stop();
+    await stopAlone(made);
     forget();
   }
 }
@@ -134,6 +128,22 @@ export async function withRestored<T>(
 interface Running {
   readonly run: string;
   readonly binaries: string;
+}
+
+interface Alone extends Running {
+  readonly server: ChildProcess;
+}
+
+/** Starts the server with a folder for its socket. */
+function startAlone(order: RestoreOrder): Alone {
+  const run = privateFolder(mkdtempSync(join(tmpdir(), 'sallyport-restore-')), serverUser());
+  const binaries = postgresBinaries();
+  return { run, binaries, server: startServer(order, { run, binaries }) };
+}
+
+async function stopAlone({ run, server }: Alone): Promise<void> {
+  await stopServer(server);
+  rmSync(run, { recursive: true, force: true });
 }
 
 /** Settings of its own: those of the data directory may name files, addresses and an archive of another host. */

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { privateFolder, serverUser } from '@sallyport/local-cluster';
-import { undoAtSignals } from '@sallyport/settings';
+import { makeUntilSignals } from '@sallyport/settings';
 import { CliError } from '../../output.ts';
 import type { GlobalOptions } from '../../program.ts';
 import { askSecurityHost } from '../../security-host.ts';
@@ -35,20 +35,18 @@ type VerifyOrder = Pick<RestoreOrder, 'folder' | 'database' | 'superuser'> & { r
  */
 export async function verifyArchive(globals: GlobalOptions, order: VerifyOrder): Promise<VerifiedArchive> {
   const startedAt = performance.now();
-  const scratch = privateFolder(
-    mkdtempSync(join(resolve(order.scratch ?? tmpdir()), 'sallyport-archive-')),
-    serverUser(),
-  );
+  const make = (): string => mkdtempSync(join(resolve(order.scratch ?? tmpdir()), 'sallyport-archive-'));
   // A whole database in the clear is nobody's leftover.
-  const remove = async (): Promise<void> => rmSync(scratch, LEFT);
-  const forget = undoAtSignals(remove);
+  const remove = async (made: string): Promise<void> => rmSync(made, LEFT);
+  const { made: scratch, forget } = makeUntilSignals(make, remove);
   try {
+    privateFolder(scratch, serverUser());
     const restore: RestoreOrder = { ...order, to: join(scratch, 'database'), before: undefined };
     await fetchFiles(restore);
     const { newest, done } = await withRestored(restore, ({ socket }) => lookAt(globals, { ...order, socket }));
     return { newest, realms: done, tookMs: performance.now() - startedAt };
   } finally {
-    await remove();
+    await remove(scratch);
     forget();
   }
 }
