@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -62,6 +63,25 @@ test('an app bundle is read out of the manifest of its base and its signature', 
 test('another package is none, and no bundle is taken for an APK', async () => {
   expect(await readAppBundle(sourceOf(makeZip([{ name: 'page.html', content: Buffer.alloc(1) }])))).toBeUndefined();
   await expect(readPackage(sourceOf(bytes))).rejects.toThrow('app bundle (AAB)');
+});
+
+/** A block as OpenSSL makes it, which signs attributes in place of the file (RFC 5652, 5.4). */
+function blockOf(signed: Uint8Array): Buffer {
+  const order = ['cms', '-sign', '-binary', '-outform', 'DER', '-md', 'sha256', '-keyform', 'DER'];
+  return execFileSync('openssl', [...order, '-signer', key.certificate, '-inkey', key.key], { input: signed });
+}
+
+test('a block that signs attributes is read, and holds for its own file of signatures only', async () => {
+  const { content: file } = signedParts.find(isAbout('.SF'))!;
+  const withBlock = (block: Buffer): Buffer =>
+    changed((part) => (isAbout('.EC')(part) ? { name: part.name, content: block } : part));
+  const { signers } = (await readAppBundle(sourceOf(withBlock(blockOf(file)))))!;
+  expect(signers).toEqual([fingerprint(key)]);
+  const another = readAppBundle(sourceOf(withBlock(blockOf(Buffer.from('another')))));
+  await expect(another).rejects.toThrow('the file of signatures is not as it was signed');
+  const forged = blockOf(file);
+  forged[forged.length - 1]! ^= 1;
+  await expect(readAppBundle(sourceOf(withBlock(forged)))).rejects.toThrow('is not as it was signed');
 });
 
 const isAbout = (end: string) => (part: MadePart) => part.name.startsWith('META-INF/') && part.name.endsWith(end);
