@@ -20,5 +20,5 @@ export {
   text,
   type Values,
 } from './settings.ts';
-export { finishAtSignal, makeUntilSignals, undoAtSignals } from './undo-at-signals.ts';
+export { finishAtSignal, makeUntilSignals, SAME_SIGNAL_MS, undoAtSignals } from './undo-at-signals.ts';
 export { assertVerifying } from './verifying.ts';

@@ -3,8 +3,8 @@ import { endBySignal } from './end-process.ts';
 /** Signals that end a command. */
 const ENDINGS: readonly NodeJS.Signals[] = ['SIGHUP', 'SIGINT', 'SIGTERM'];
 
-/** One Ctrl-C may come twice: from the terminal, and from npm. */
-const SAME_MS = 1_000;
+/** One Ctrl-C may come twice within so long, ms: from the terminal, and from npm. */
+export const SAME_SIGNAL_MS = 1_000;
 
 type Undo = () => Promise<unknown>;
 
@@ -57,7 +57,7 @@ function hear(signal: NodeJS.Signals): void {
     toldAt = performance.now();
     return tell();
   }
-  if (isEnding || performance.now() < toldAt + SAME_MS) return;
+  if (isEnding || performance.now() < toldAt + SAME_SIGNAL_MS) return;
   isEnding = true;
   void undoAll().finally(() => endBySignal(signal));
 }

@@ -1,6 +1,7 @@
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { AppProcess, type ClusterError } from '@sallyport/local-cluster';
+import { SAME_SIGNAL_MS } from '@sallyport/settings';
 import { CliError } from '../output.ts';
 import { startError } from '../start-error.ts';
 import { say, warn } from '../terminal.ts';
@@ -76,15 +77,12 @@ export class Running {
   }
 }
 
-/** One Ctrl-C comes twice: from the terminal, and from the npm of `npm start`. */
-const SAME_MS = 1_000;
-
 /** Ctrl-C and SIGTERM stop everything in order; whoever presses it again hears that it goes on, and breaks nothing off. */
 export function stopOnSignals(running: Running, data: string): void {
   let isStopping = false;
   let heardAt = Number.NEGATIVE_INFINITY;
   const stop = (): void => {
-    if (performance.now() < heardAt + SAME_MS) return;
+    if (performance.now() < heardAt + SAME_SIGNAL_MS) return;
     heardAt = performance.now();
     process.stdout.write(isStopping ? '\nstill stopping …\n' : '\nstopping …\n');
     if (isStopping) return;
