@@ -1,5 +1,5 @@
 export { adoptApps } from './apps/adopt.ts';
-export { isUpdates } from './apps/app-rule.ts';
+export { appIdOf, isUpdates } from './apps/app-rule.ts';
 export { getApp, listApps, putApp, removeApp } from './apps/apps.ts';
 export { blockedWords } from './apps/blocked-versions.ts';
 export { rolloutsOf } from './apps/channels.ts';

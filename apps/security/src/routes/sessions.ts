@@ -1,5 +1,6 @@
 import {
   type AccessContext,
+  appIdOf,
   blockedWords,
   isAppKnown,
   listRevocations,
@@ -98,7 +99,7 @@ async function doubtOf(
 ): Promise<string | undefined> {
   if (kind !== 'app' && kind !== 'lift') return undefined;
   const slip = kind === 'app' ? await slipOfPen(access, subject) : undefined;
-  const more = await blockedWords(access, subject.slice(0, subject.lastIndexOf('@')));
+  const more = await blockedWords(access, appIdOf(subject));
   return [slip, more].filter((words) => words !== undefined).join('; ') || undefined;
 }
 
