@@ -66,6 +66,9 @@ async function until(state: 'wrapping' | 'done'): Promise<void> {
   await expect.poll(async () => (await show()).turn?.state, { timeout: LIMIT_MS }).toBeOneOf(reached);
 }
 
+/** The number of the key of the last turn: a node that was too slow to keep the one it drew draws another one. */
+const turnedTo = async (): Promise<number> => (await show()).turn!.kek;
+
 test('a key is turned on two nodes that are killed meanwhile, while people sign in; devices notice nothing', async () => {
   const before = await gateway.device('ada');
   before.close();
@@ -85,15 +88,18 @@ test('a key is turned on two nodes that are killed meanwhile, while people sign 
   });
   other = await AppProcess.start('security', { environment: others });
   await until('wrapping');
-  expect(keysOf(second).keys['2']).toBe(keysOf(first).keys['2']);
+  const kek = await turnedTo();
+  expect(kek).toBeGreaterThan(1);
+  expect(keysOf(second).keys[kek]).toBeDefined();
+  expect(keysOf(second).keys[kek]).toBe(keysOf(first).keys[kek]);
   // The one that leads, while everything is wrapped.
   await gateway.restartSecurity('SIGKILL');
   await gateway.live(1);
   await until('done');
   await expect
     .poll(() => [keysOf(first), keysOf(second)].map(({ keys }) => Object.keys(keys)), { timeout: LIMIT_MS })
-    .toEqual([['2'], ['2']]);
-  expect(Object.keys(keysOf(first).retired!)).toEqual(['1']);
+    .toEqual([[`${kek}`], [`${kek}`]]);
+  expect(keysOf(first).retired).toHaveProperty('1');
   const enough = signedIn.length + 2;
   await expect.poll(() => signedIn.length, { timeout: LIMIT_MS }).toBeGreaterThanOrEqual(enough);
   await signingIn.stop();
@@ -104,11 +110,12 @@ test('a key is turned on two nodes that are killed meanwhile, while people sign 
 }, 300_000);
 
 test('a node that comes with the file of before the turn refuses to start and says what it lacks', async () => {
+  const kek = await turnedTo();
   await other.end();
   copyFileSync(join(folder, 'old.json'), fileOf(second));
   const start = AppProcess.start('security', { environment: others });
   await expect(start).rejects.toThrow(
-    /sealed with key-encryption key 2, which kek.json of this node lacks: copy the file/,
+    `sealed with key-encryption key ${kek}, which kek.json of this node lacks: copy the file`,
   );
   copyFileSync(fileOf(first), fileOf(second));
   other = await AppProcess.start('security', { environment: others });
@@ -212,7 +219,7 @@ test('officers hold the keys: they prove it, open them on a new host, and a set 
   const make = ['--officers', ...officers, '--threshold', '2', '--reason', 'a test of escrows'];
   const degraded = async () =>
     (await gateway.operator.call(api.status.get)).degraded.filter((word) => word.includes('escrow'));
-  expect(await degraded()).toEqual([expect.stringContaining('key-encryption key 2 is in no escrow')]);
+  expect(await degraded()).toEqual([expect.stringContaining(`key-encryption key ${await turnedTo()} is in no escrow`)]);
   await run(['escrow', 'create', ...make, '--out', at('set')]);
   expect(await degraded()).toEqual([]);
   const secret = await openIdentity(readFileSync(at('olga.identity.age')), async () => PASSWORD);
@@ -230,6 +237,8 @@ test('officers hold the keys: they prove it, open them on a new host, and a set 
   // Again, and in the name of another one.
   await expect(prove(drill)).rejects.toMatchObject({ code: 'ERR_ACCESS_INVALID' });
   await expect(prove({ ...ofOlga, officers: ['ravi'] })).rejects.toMatchObject({ code: 'ERR_ESCROW_RECEIPT' });
+  const allKeks = (): number[] =>
+    [keysOf(first).keys, keysOf(first).retired!].flatMap((keys) => Object.keys(keys).map(Number)).sort((a, b) => a - b);
   const [made] = await gateway.operator.call(api.escrows.list);
   expect(made).toMatchObject({ fits: true, threshold: 2, drilledAt: expect.any(Number) });
   expect(made!.officers.every(({ provenAt }) => provenAt !== undefined)).toBe(true);
@@ -237,10 +246,10 @@ test('officers hold the keys: they prove it, open them on a new host, and a set 
   expect(renewed).toContain('sets that count no more');
   const sets = await gateway.operator.call(api.escrows.list);
   expect(sets.find(({ set }) => set === made!.set)).toMatchObject({ fits: false, endedAt: expect.any(Number) });
-  expect(sets.find(({ set }) => set !== made!.set)).toMatchObject({ fits: true, keks: [1, 2, 3] });
+  expect(sets.find(({ set }) => set !== made!.set)).toMatchObject({ fits: true, keks: allKeks() });
   await run(['escrow', 'open', ...both('renewed'), '--root-key', at('root.json')], `${PASSWORD}\n${PASSWORD}`);
   expect(keysOf(join(host, 'data'))).toMatchObject({
-    current: 3,
+    current: await turnedTo(),
     keys: keysOf(first).keys,
     retired: keysOf(first).retired,
   });
