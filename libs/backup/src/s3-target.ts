@@ -1,11 +1,15 @@
 import { TargetError } from './errors.ts';
 import { S3Http, type S3Place } from './s3-http.ts';
+import { completion, type ListedPage, readPage, readUploads, tagOf } from './s3-xml.ts';
 import { type BackupTarget, checkTargetPath, type TargetObject } from './target.ts';
 
 /** Bytes of a part: what is put at once, and held in memory. */
 const PART_BYTES = 8 * 1024 * 1024;
 /** What S3 allows. */
 const MAX_PARTS = 10_000;
+
+/** An upload says when it was begun, not when somebody wrote to it last: none of ours takes so long, ms. */
+const UPLOAD_LIVES_MS = 86_400_000;
 
 /** Where in which bucket exports are kept. */
 export interface S3Folder extends S3Place {
@@ -52,6 +56,7 @@ class S3Target implements BackupTarget {
     const second = await parts.next();
     const begin = first.done ? new Uint8Array() : first.value;
     if (second.done) return this.#putWhole(key, begin);
+    if (path.includes('/')) await this.#endLeft(path).catch(() => undefined);
     await this.#putParts(key, chained([begin, second.value], parts));
   }
 
@@ -106,7 +111,7 @@ class S3Target implements BackupTarget {
     });
   }
 
-  async #page(prefix: string, more: Readonly<Record<string, string>>): Promise<Page> {
+  async #page(prefix: string, more: Readonly<Record<string, string>>): Promise<ListedPage> {
     const query = { 'list-type': '2', 'encoding-type': 'url', ...(prefix ? { prefix } : {}), ...more };
     const page = readPage(await this.#aboutBucket(this.#http.text({ method: 'GET', query })));
     if (page) return page;
@@ -123,6 +128,21 @@ class S3Target implements BackupTarget {
 
   async #putWhole(key: string, body: Uint8Array): Promise<void> {
     await this.#http.text({ method: 'PUT', key, body, headers: { 'if-none-match': '*' } });
+  }
+
+  /**
+   * Ends uploads in parts that a process which ended has left: a bucket keeps their parts, and bills them, until somebody does. Only of
+   * objects like this one, in the same folder of ours and of the same name: others may use the bucket, too. Keys that may not look stop nothing.
+   */
+  async #endLeft(path: string): Promise<void> {
+    const prefix = `${this.#prefix}${path.slice(0, path.indexOf('/') + 1)}`;
+    const name = path.slice(path.lastIndexOf('/'));
+    const query = { uploads: '', 'encoding-type': 'url', prefix };
+    const { headers, body } = await this.#http.send({ method: 'GET', query });
+    const now = Date.parse(String(headers.date));
+    for (const { key, uploadId, begunAt } of readUploads(await body.text()))
+      if (key.startsWith(prefix) && key.endsWith(name) && now - begunAt > UPLOAD_LIVES_MS)
+        await this.#http.text({ method: 'DELETE', key, query: { uploadId } });
   }
 
   async #putParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<void> {
@@ -164,47 +184,6 @@ function isVisible(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** A page of a list. */
-interface Page {
-  readonly objects: readonly TargetObject[];
-  readonly next: string | undefined;
-}
-
-/** Reads the answer to ListObjectsV2: keys come percent-encoded, the rest is plain. Undefined when it is no such answer. */
-function readPage(text: string): Page | undefined {
-  if (!/<ListBucketResult[\s>]/.test(text)) return undefined;
-  const entries = [...text.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, inside = '']) => inside);
-  const objects = entries.map((inside) => ({ path: keyOf(inside), bytes: Number(tagOf(inside, 'Size')) }));
-  if (objects.some(({ bytes }) => !Number.isSafeInteger(bytes))) return undefined;
-  const next = tagOf(text, 'IsTruncated') === 'true' ? tagOf(text, 'NextContinuationToken') : undefined;
-  return { objects, next };
-}
-
-/** A key that is no text in UTF-8 is none of ours. */
-function keyOf(inside: string): string {
-  const key = tagOf(inside, 'Key') ?? '';
-  try {
-    return decodeURIComponent(key);
-  } catch {
-    return key;
-  }
-}
-
-const ENTITIES: Readonly<Record<string, string>> = { lt: '<', gt: '>', quot: '"', apos: "'", amp: '&' };
-
-function tagOf(text: string, name: string): string | undefined {
-  const inside = new RegExp(`<${name}>([^<]*)</${name}>`).exec(text)?.[1];
-  return inside?.replaceAll(/&(lt|gt|quot|apos|amp);/g, (_, entity: string) => ENTITIES[entity]!);
-}
-
-function completion(tags: readonly string[]): string {
-  const parts = tags.map((tag, index) => {
-    const etag = tag.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('"', '&quot;');
-    return `<Part><PartNumber>${index + 1}</PartNumber><ETag>${etag}</ETag></Part>`;
-  });
-  return `<CompleteMultipartUpload>${parts.join('')}</CompleteMultipartUpload>`;
 }
 
 /** Content in pieces of one part each; the last one may be smaller. */

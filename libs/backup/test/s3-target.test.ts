@@ -144,3 +144,54 @@ test('an answer that is no list is not taken for an empty one', async () => {
     },
   );
 });
+
+test('an upload in parts that a killed process left goes with the next one a day later; what others upload stays', async () => {
+  const [now, day] = [Date.parse('2026-01-03T12:00:00Z'), 86_400_000];
+  const upload = (key: string, id: string, at: number): string =>
+    `<Upload><Key>${encodeURIComponent(key)}</Key><UploadId>${id}</UploadId><Initiator><ID>we</ID></Initiator><Initiated>${new Date(at).toISOString()}</Initiated></Upload>`;
+  const uploads = [
+    upload('deep/main/old/data.age', 'left', now - day - 1),
+    upload('deep/main/slow/data.age', 'slow', now - day),
+    upload('deep/main/old/film.mp4', 'other file', 0),
+    upload('deep/other/old/data.age', 'other folder', 0),
+    '<Upload><Key>deep/main/odd/data.age</Key><UploadId>without a time</UploadId></Upload>',
+  ];
+  const asked: string[] = [];
+  await withServer(
+    (request, response) => {
+      const { pathname, searchParams } = new URL(request.url!, 'http://x');
+      const id = searchParams.get('uploadId') ?? '';
+      request.resume().on('end', () => {
+        if (request.method !== 'HEAD') asked.push(`${request.method} ${pathname} ${id}`);
+        response.setHeader('date', new Date(now).toUTCString());
+        if (request.method === 'HEAD' && pathname !== '/exports') return response.writeHead(404).end();
+        if (request.method === 'GET') expect(searchParams.get('prefix')).toBe('deep/main/');
+        if (request.method === 'GET')
+          return response.end(`<ListMultipartUploadsResult>${uploads.join('')}</ListMultipartUploadsResult>`);
+        if (request.method === 'POST' && id === '') return response.end('<UploadId>new</UploadId>');
+        if (request.method === 'POST') return response.end('<CompleteMultipartUploadResult/>');
+        return response.end();
+      });
+    },
+    async (port) => {
+      const target = await openS3Target({ ...s3At(port), prefix: 'deep' });
+      const half = Buffer.alloc(5 * 1024 * 1024);
+      await target.put('main/new/data.age', content(half, half));
+      await target.close();
+    },
+  );
+  const path = '/exports/deep/main/new/data.age';
+  expect(asked).toEqual([
+    'GET /exports ',
+    'DELETE /exports/deep/main/old/data.age left',
+    ...[`POST ${path} `, `PUT ${path} new`, `PUT ${path} new`, `POST ${path} new`],
+  ]);
+});
+
+test('a bucket that does not tell of uploads is written to all the same', async () => {
+  const target = await openS3Target({ ...place, prefix: 'untold' });
+  const half = Buffer.alloc(5 * 1024 * 1024, 7);
+  await target.put('main/new/data.age', content(half, half));
+  expect(await target.list('main')).toEqual([{ path: 'main/new/data.age', bytes: 2 * half.length }]);
+  await target.close();
+});

@@ -12,7 +12,7 @@ import {
 import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres } from '@sallyport/store-sql';
-import { freePort, Repeating, sallyport, scratchFolder } from '@sallyport/support';
+import { CLI, freePort, Repeating, sallyport, scratchFolder, startCommand, waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
@@ -242,6 +242,16 @@ test('officers hold the keys: they prove it, open them on a new host, and a set 
   const [made] = await gateway.operator.call(api.escrows.list);
   expect(made).toMatchObject({ fits: true, threshold: 2, drilledAt: expect.any(Number) });
   expect(made!.officers.every(({ provenAt }) => provenAt !== undefined)).toBe(true);
+  // While it waits for a node that stands still, its command is killed: it does not go on by itself, and the next try does.
+  other.kill('SIGSTOP');
+  const cutOff = startCommand('node', [CLI, '--data', join(host, 'data'), 'escrow', 'renew', ...make], {
+    cwd: host,
+    environment: gateway.securityEnvironment,
+  });
+  await waitFor(() => cutOff.output().includes('waits for n2'), 'a renewal that waits', cutOff.output, LIMIT_MS);
+  await cutOff.killAlone();
+  other.kill('SIGCONT');
+  expect(readdirSync(host).filter((name) => name.startsWith('escrow-'))).toEqual([]);
   const renewed = await run(['escrow', 'renew', ...make, '--out', at('renewed')]);
   expect(renewed).toContain('sets that count no more');
   const sets = await gateway.operator.call(api.escrows.list);

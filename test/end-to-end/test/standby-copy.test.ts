@@ -128,7 +128,17 @@ test('a copy in another database is closed, is replaced by newer ones, and takes
 
   const refused = await standby(['takeover', '--actor', 'olga'], ofSecondSite);
   expect(refused.stderr).toContain('--old-database-is-off');
-  const taken = await standby(['takeover', '--actor', 'olga', '--old-database-is-off'], ofSecondSite);
+  // Where its command alone is killed while it begins the new epoch it does not go on beside the next try.
+  const order = ['takeover', '--actor', 'olga', '--old-database-is-off'];
+  const reached = line.holdAt('update "realms"');
+  const cutOff = startCommand('node', [CLI, '--reason', 'end-to-end test', 'standby', ...order], {
+    environment: { ...ofSecondSite, SALLYPORT_DATABASE_HOSTS: `127.0.0.1:${line.port}` },
+  });
+  const ended = waitFor(() => cutOff.child.exitCode !== null, 'its end').then(() => cutOff.output());
+  expect(await Promise.race([reached, ended])).toBeUndefined();
+  await cutOff.killAlone();
+  line.open();
+  const taken = await standby(order, ofSecondSite);
   expect(taken.stdout).toContain('this database is a copy');
   // That of the user; that of her device may have been under way to the journal.
   expect(taken.stdout).toMatch(/done: [12] revocations/);

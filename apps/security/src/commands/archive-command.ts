@@ -2,6 +2,7 @@ import { parseArgs } from 'node:util';
 import { faultOfRestored, type RealmHeads, type RealmStore, readHeads } from '@sallyport/access';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { findRealms, SqlStore } from '@sallyport/store-sql';
+import { endWithSallyport } from './end-command.ts';
 
 const HELP = `node archive-command.ts --socket FOLDER --user NAME --database NAME
 
@@ -43,6 +44,7 @@ async function carryOut(): Promise<void> {
   }
 }
 
+endWithSallyport();
 try {
   await carryOut();
 } catch (error) {

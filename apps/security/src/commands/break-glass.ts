@@ -7,6 +7,7 @@ import { SETTINGS } from '../config.ts';
 import { keyFileOf, openKeks } from '../keys/kek.ts';
 import { createPasswordHasher } from '../keys/passwords.ts';
 import { reachDatabase } from '../stores/database.ts';
+import { endWithSallyport } from './end-command.ts';
 
 const NAME = /^[a-z0-9]([a-z0-9._@-]{0,62}[a-z0-9])?$/;
 
@@ -45,6 +46,7 @@ async function breakGlass(): Promise<void> {
   }
 }
 
+endWithSallyport();
 await breakGlass().catch((error: unknown) => {
   process.stderr.write(`the glass holds: ${(error as Error).message}\n`);
   process.exitCode = 1;

@@ -31,6 +31,7 @@ import { SETTINGS } from '../config.ts';
 import { keyFileOf, openKeks } from '../keys/kek.ts';
 import { createPasswordHasher } from '../keys/passwords.ts';
 import { reachDatabase } from '../stores/database.ts';
+import { endWithSallyport } from './end-command.ts';
 import { orderedBy } from './ordered-by.ts';
 
 const HELP = `node escrow-command.ts create|renew --actor NAME --reason TEXT --threshold K --officers FILE … [--out FOLDER]
@@ -192,6 +193,7 @@ next: 1. give each officer their NAME.share.age, and all of them escrow.json and
 `;
 }
 
+endWithSallyport();
 try {
   const order = readOrder();
   if (order) await carryOut(order);
