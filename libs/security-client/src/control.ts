@@ -230,9 +230,10 @@ export class ControlConnection {
   }
 
   #beat(): void {
-    clearTimeout(this.#timer);
     const socket = this.#socket;
+    // Without a connection the timer is that of the next try, which nothing may put off.
     if (!socket || socket.readyState !== socket.OPEN) return;
+    clearTimeout(this.#timer);
     const troubles = this.#listener.troubles();
     const { requests, bytes } = this.#listener.served();
     const beat = this.#follower.beat();
