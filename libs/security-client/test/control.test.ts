@@ -1,9 +1,9 @@
-import { createHash, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
-import { expect, test } from 'vitest';
+import { serverCrypto } from '@sallyport/channel/sodium';
+import { expect, onTestFinished, test } from 'vitest';
 import { WebSocketServer } from 'ws';
-import { ControlConnection, type ControlListener, handshakePatienceMs, NodeList } from '../src/index.ts';
+import { ControlConnection, type ControlListener, handshakePatienceMs, NodeList, processClocks } from '../src/index.ts';
 
 test.each([
   [undefined, 1, 5_000],
@@ -41,16 +41,18 @@ test('channels whose rights are read while no node is connected do not keep it f
   const control = new ControlConnection({
     identity: { name: 'p1', site: 'here', realm: 'main', ca: '', certificate: '', key: '', urls: [] },
     nodes: new NodeList({ name: 'p1', urls: [`http://127.0.0.1:${(security.address() as AddressInfo).port}`] }),
-    clocks: { wallMs: () => Date.now(), monotonicMs: () => performance.now() },
-    crypto: { sha256: (data) => createHash('sha256').update(data).digest(), randomBytes },
+    clocks: processClocks(),
+    crypto: serverCrypto(),
     listener: LISTENER,
   });
   const [socket] = await first;
   const again = connected();
   const moving = setInterval(() => control.moved(), 5);
+  onTestFinished(() => {
+    clearInterval(moving);
+    control.close();
+    security.close();
+  });
   socket.terminate();
   await again;
-  clearInterval(moving);
-  control.close();
-  security.close();
 });

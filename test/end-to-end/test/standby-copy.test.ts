@@ -1,10 +1,11 @@
+import { once } from 'node:events';
 import { copyFileSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
 import { ChildPostgres, connectToPrimary } from '@sallyport/store-sql';
-import { CLI, sallyport, startCommand, waitFor } from '@sallyport/support';
+import { CLI, type Running, sallyport, startCommand, waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { Gateway, PASSWORD } from '../src/gateway.ts';
@@ -60,16 +61,24 @@ const LATER = [
   ['analyze', 'begins', true],
 ] as const;
 
+/** Runs a command as far as a word of it to the database behind the line, which is held up there. */
+async function runTo(
+  words: string,
+  when: 'begins' | 'has arrived',
+  { order, environment }: { readonly order: readonly string[]; readonly environment: NodeJS.ProcessEnv },
+): Promise<Running> {
+  const reached = line.holdAt(words, when === 'has arrived');
+  const command = startCommand('node', [CLI, ...order], { environment, ownGroup: true });
+  const ended = once(command.child, 'exit').then(() => command.output());
+  expect(await Promise.race([reached, ended])).toBeUndefined();
+  return command;
+}
+
 /** Kills a copy at a word of it. */
 async function copyKilledAt(words: string, when: 'begins' | 'has arrived'): Promise<void> {
-  const reached = line.holdAt(words, when === 'has arrived');
-  const order = ['standby', 'copy', '--to', `postgresql://${user}@127.0.0.1:${line.port}/${database}`];
-  const command = startCommand('node', [CLI, ...order, '--to-password-file', passwordFile], {
-    environment: gateway.securityEnvironment,
-    ownGroup: true,
-  });
-  const ended = waitFor(() => command.child.exitCode !== null, 'the end of a copy').then(() => command.output());
-  expect(await Promise.race([reached, ended])).toBeUndefined();
+  const place = ['--to', `postgresql://${user}@127.0.0.1:${line.port}/${database}`, '--to-password-file', passwordFile];
+  const order = ['standby', 'copy', ...place];
+  const command = await runTo(words, when, { order, environment: gateway.securityEnvironment });
   await command.killChildren();
   expect(command.output()).toContain('there is no new copy; the one before is as it was');
 }
@@ -130,12 +139,10 @@ test('a copy in another database is closed, is replaced by newer ones, and takes
   expect(refused.stderr).toContain('--old-database-is-off');
   // Where its command alone is killed while it begins the new epoch it does not go on beside the next try.
   const order = ['takeover', '--actor', 'olga', '--old-database-is-off'];
-  const reached = line.holdAt('update "realms"');
-  const cutOff = startCommand('node', [CLI, '--reason', 'end-to-end test', 'standby', ...order], {
+  const cutOff = await runTo('update "realms"', 'begins', {
+    order: ['--reason', 'end-to-end test', 'standby', ...order],
     environment: { ...ofSecondSite, SALLYPORT_DATABASE_HOSTS: `127.0.0.1:${line.port}` },
   });
-  const ended = waitFor(() => cutOff.child.exitCode !== null, 'its end').then(() => cutOff.output());
-  expect(await Promise.race([reached, ended])).toBeUndefined();
   await cutOff.killAlone();
   line.open();
   const taken = await standby(order, ofSecondSite);
