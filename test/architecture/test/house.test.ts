@@ -77,6 +77,17 @@ test('only settings reads the environment', () => {
   }
 });
 
+test('a program that `sallyport` runs ends with it: nothing goes on beside the next try', () => {
+  const caller = readFileSync(`${root}/apps/cli/src/security-host.ts`, 'utf8');
+  const programs = [...caller.matchAll(/^ {4}\| '([a-z-]+)'/gm)].map(([, name]) => name!);
+  expect(programs.length).toBeGreaterThan(7);
+  const without = programs.filter(
+    (name) => !/^endWithSallyport\(\);$/m.test(readFileSync(`${root}/apps/security/src/commands/${name}.ts`, 'utf8')),
+  );
+  // It makes its file at once, and waits for nothing.
+  expect(without).toEqual(['kek-command']);
+});
+
 /** What the parser says of such a file quotes it, and logs keep that: a package's own manifest has no secrets, `named` says only its name. */
 const QUOTED_FILE = /JSON\.parse\(\s*readFileSync\((?!new URL\(|join\(folder, 'package\.json'\))/;
 
