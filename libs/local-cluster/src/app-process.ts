@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createWriteStream, mkdirSync, readFileSync } from 'node:fs';
-import { getCompileCacheDir } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { nodeEnvironment } from '@sallyport/settings';
 import { ClusterError } from './errors.ts';
 import { commandOn, type Host } from './host.ts';
 
@@ -36,12 +36,6 @@ function nodeOptionsOf(folder: string): string[] {
   return manifest.config?.nodeOptions ?? [];
 }
 
-/** Servers keep what Node has compiled where we keep it, if we do. */
-function compileCache(): Record<string, string> {
-  const ours = getCompileCacheDir();
-  return ours === undefined ? {} : { NODE_COMPILE_CACHE: dirname(ours) };
-}
-
 /**
  * A server of ours as a process of its own, on this machine or on a host that is played by a namespace. It ends when we
  * end, also when we are killed: its IPC channel then closes.
@@ -72,7 +66,7 @@ export class AppProcess {
     const [program, ...args] = options.host?.namespace === undefined ? node : commandOn(options.host, undefined, node);
     // A process group of its own: Ctrl-C reaches us, and we stop our servers in order.
     const child = spawn(program!, args, {
-      env: { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', ...compileCache(), ...options.environment },
+      env: { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', ...nodeEnvironment(), ...options.environment },
       stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
       detached: true,
     });

@@ -3,6 +3,7 @@ export { type AddressSet, addressSet, addressSetOf } from './address-set.ts';
 export { endProcess } from './end-process.ts';
 export { withFileLock } from './file-lock.ts';
 export { isPublicAddress, type Networks, networksOf } from './networks.ts';
+export { type NodeEnvironment, nodeEnvironment } from './node-environment.ts';
 export { readJsonFile, replacePrivateFile } from './private-file.ts';
 export { processBegun } from './process-begin.ts';
 export { Secret } from './secret.ts';

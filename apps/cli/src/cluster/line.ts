@@ -1,4 +1,5 @@
 import { TcpFaultProxy } from '@sallyport/local-cluster';
+import { nodeEnvironment } from '@sallyport/settings';
 import { CliError } from '../output.ts';
 import { ACROSS, MAIN_NAME } from './places.ts';
 
@@ -39,5 +40,6 @@ export function acrossUrl(port: number): string {
 
 /** What lets a server be one of the branch: names mean there what they mean in a branch. */
 export function inBranch(): { readonly NODE_OPTIONS: string } {
-  return { NODE_OPTIONS: `--import=${new URL('as-branch.ts', import.meta.url).href}` };
+  const first = `--import=${new URL('as-branch.ts', import.meta.url).href}`;
+  return { NODE_OPTIONS: [nodeEnvironment().NODE_OPTIONS, first].filter(Boolean).join(' ') };
 }
