@@ -15,7 +15,9 @@ const EVERYWHERE = ['-h', '--help'];
 
 /** Everything that `sallyport` can be asked for, as it says itself. */
 export async function readCommands(): Promise<KnownCommand> {
-  const { stdout, stderr } = await runCommand(process.execPath, ['--import', PRELOAD, CLI]);
+  // From its sources: a bundle has a parser of its own, which nothing can be loaded before.
+  const environment = { NODE_OPTIONS: '' };
+  const { stdout, stderr } = await runCommand(process.execPath, ['--import', PRELOAD, CLI], { environment });
   if (stdout === '') throw new Error(stderr);
   return JSON.parse(stdout) as KnownCommand;
 }
