@@ -120,11 +120,12 @@ export class KekNode {
   async step(nodes: AwakeNodes): Promise<KekView> {
     const seen = await this.#look();
     this.#follow(seen);
-    await this.#tell(seen);
+    // What it has just said counts, too: a key that it lately drew is not lost.
+    const now = (await this.#tell(seen)) ? await this.#look() : seen;
     // One of an older key is from a backup: whoever restored it begins another one.
-    const current = seen.turn?.kek === 0 || (seen.turn?.kek ?? 0) >= this.#parts.keyring.current;
-    if (isUnderWay(seen.turn) && current) await this.#lead(seen, seen.turn, nodes);
-    return seen;
+    const current = now.turn?.kek === 0 || (now.turn?.kek ?? 0) >= this.#parts.keyring.current;
+    if (isUnderWay(now.turn) && current) await this.#lead(now, now.turn, nodes);
+    return now;
   }
 
   /** Waits for the pass over all rows that is under way. */
@@ -201,8 +202,8 @@ export class KekNode {
     return { kek: raw.kek, key: this.#box.open(own.parcel, purpose) };
   }
 
-  /** Says what this node has in its file: nobody counts on a key before that is durable. */
-  async #tell({ holders }: Seen): Promise<void> {
+  /** Says what this node has in its file: nobody counts on a key before that is durable. False where that was said before. */
+  async #tell({ holders }: Seen): Promise<boolean> {
     const { node, keyring, store } = this.#parts;
     const keks = [...keyring.ids].sort((a, b) => a - b);
     const { publicKey } = this.#box;
@@ -214,12 +215,13 @@ export class KekNode {
       current: keyring.current,
     });
     const known = holders.find((row) => row.node === node);
-    if (known && sameHolder(known, word)) return;
+    if (known && sameHolder(known, word)) return false;
     await this.#transaction(async ({ tables }) => {
       const row = { ...word, parcelKek: null, parcel: null, parcelMac: null };
       if (await tables.kekHolders.find({ node }, 'update')) await tables.kekHolders.update({ where: { node } }, row);
       else await tables.kekHolders.insert(row);
     });
+    return true;
   }
 
   async #lead(seen: Seen, turn: KekTurnRow, nodes: AwakeNodes): Promise<void> {

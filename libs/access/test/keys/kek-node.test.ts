@@ -267,6 +267,17 @@ test('a leader that does not come back with the only copy of a new key is follow
   expect((await all.view()).turn).toMatchObject({ kek: 3 });
 });
 
+test('a node that comes late to say that it has the key which it drew draws no other one', async () => {
+  const all = await farm(['n1', 'n2']);
+  await all.begin();
+  await all.nodes.get('n1')!.node.step({ awake: all.awake });
+  // Its step took longer than a key is waited for.
+  await all.bare.transaction(({ tables }) => tables.kekTurns.update({}, { changedAt: 0 }));
+  await all.done();
+  await all.expectTurned();
+  expect((await all.view()).keks.map(({ id }) => id)).toEqual([1, 2]);
+});
+
 test('a silent node is waited for by name, until it is named as one to go on without', async () => {
   const all = await farm(['n1', 'n2', 'n3']);
   all.asleep.add('n3');
