@@ -15,6 +15,9 @@ const report = process.env['TEST_REPORT'];
 // Our servers and commands start hundreds of times: what Node has compiled of them once is kept.
 process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url));
 
+// What is drawn in a run, such as the scenarios of the fault rig: all its workers draw the same.
+process.env['TEST_SEED'] ??= String(Math.floor(Math.random() * 2 ** 31));
+
 export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
