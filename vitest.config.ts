@@ -4,6 +4,7 @@ import { defineConfig } from 'vitest/config';
 import { LongestFirst } from './test/support/src/longest-first.ts';
 import { SilentFiles } from './test/support/src/silent-files.ts';
 import { SlowestTests } from './test/support/src/slowest-tests.ts';
+import { LeftOut, turnOfRun } from './test/support/src/turns.ts';
 
 /** Limits say that something hangs, never how quick it must be: a machine may be slow, or have other things to do. */
 const HANGS_MS = 240_000;
@@ -15,13 +16,13 @@ const report = process.env['TEST_REPORT'];
 // Our servers and commands start hundreds of times: what Node has compiled of them once is kept.
 process.env['NODE_COMPILE_CACHE'] ??= fileURLToPath(new URL('node_modules/.cache/compiled', import.meta.url));
 
-// What is drawn in a run, such as the scenarios of the fault rig: all its workers draw the same.
-process.env['TEST_SEED'] ??= String(Math.floor(Math.random() * 2 ** 31));
+/** What takes long takes turns in the short form, which `npm test` is. */
+const turn = turnOfRun(process.env);
 
 export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
-    exclude: ['**/node_modules/**', '**/.tsbuild/**', '**/dist/**'],
+    exclude: ['**/node_modules/**', '**/.tsbuild/**', '**/dist/**', ...turn.left],
     globalSetup: ['deploy/packing/src/programs/before-tests.ts'],
     isolate: false,
     // Most of what takes long waits for servers: three files at a time even where there are two cores.
@@ -34,6 +35,7 @@ export default defineConfig({
       'default',
       new SilentFiles(),
       new SlowestTests(),
+      new LeftOut(turn),
       ...(report ? [['json', { outputFile: `test-results/${report}.json` }] as const] : []),
     ],
   },

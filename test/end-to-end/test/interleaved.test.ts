@@ -1,11 +1,11 @@
 import { memoryStorage } from '@sallyport/device';
 import * as api from '@sallyport/security-api/admin';
-import { inForm, waitFor } from '@sallyport/support';
+import { waitFor } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { Gateway } from '../src/gateway.ts';
 
-const USERS = inForm({ short: 200, long: 1_000 });
+const USERS = 1_000;
 const ROUNDS = 5;
 const backend = await startBackend();
 const gateway = await Gateway.start({

@@ -20,7 +20,6 @@ export {
   waitFor,
 } from './command.ts';
 export { countriesFile } from './countries-file.ts';
-export { inForm, isShortForm } from './form.ts';
 export { inTime } from './in-time.ts';
 export { inLanes } from './lanes.ts';
 export { DRIVER_ADDRESS, isIsolated, Network, runIsolated } from './network.ts';
