@@ -174,6 +174,28 @@ test.each([
   expect([channel.standing.mayServe(), channels.size, heard.goaways]).toEqual([false, 0, [SIGNED_CODES.REVOKED]]);
 });
 
+test('a revoked version that a session says, though another one began it, ends the channel and not the session', () => {
+  const { channels, channel, grant, heard } = opened({ app: 'a@0' });
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
+  channels.apply(entry('app', 'a@1'));
+  expect([channel.standing.mayServe(), channels.size, heard.goaways]).toEqual([
+    false,
+    0,
+    [SIGNED_CODES.CONTEXT_DENIED],
+  ]);
+  expect(heard.notices.at(-1)).toEqual(
+    new Map([
+      ['code', 'CONTEXT_DENIED'],
+      ['cause', 'app'],
+    ]),
+  );
+  // So does one that was revoked while the rights were on their way.
+  const late = opened({ app: 'a@0' });
+  late.state.judgement = 'refused';
+  late.channel.use({ grant: late.grant, asOfHash: undefined, routes: undefined });
+  expect([late.channel.standing.mayServe(), late.heard.goaways]).toEqual([false, [SIGNED_CODES.CONTEXT_DENIED]]);
+});
+
 test('a grant is judged by the hash of the log that it came with, and one that is ahead of what was seen asks for a beat', async () => {
   const { state, channel, grant } = opened();
   const asOfHash = 'a'.repeat(64);

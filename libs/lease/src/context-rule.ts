@@ -91,6 +91,12 @@ function checkApp(apps: ContextRule['apps'], context: AppContext): ContextRefusa
   return refusal;
 }
 
+/** True where the very version of the app is refused: who hears that can do something about it. */
+export function refusesVersion({ apps }: ContextRule, { id, version }: AppContext): boolean {
+  const app = apps?.find((one) => one.id === id);
+  return app !== undefined && isRefusedVersion(app, version);
+}
+
 function refusalOfApps(apps: Apps, context: AppContext): ContextRefusal | undefined {
   const signer = formatHex(context.signer);
   const app = apps.find(({ id, signers }) => id === context.id && (!signers || signers.includes(signer)));

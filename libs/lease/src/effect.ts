@@ -7,14 +7,14 @@ export interface Revocable {
   readonly app: string;
 }
 
+/** `end`: the session is over. `refuse`: it goes on, but not with what the channel claims. Both end the channel at once. */
+export type Effect = 'end' | 'refuse' | 'reauthorise';
+
 /**
- * What an entry does to a channel: `end` it, make the Proxy read its rights again, or nothing. It is held against what the
+ * What an entry does to a channel: end it, make the Proxy read its rights again, or nothing. It is held against what the
  * grant names; what a device claims can only add to that.
  */
-export function effectOn(
-  entry: Pick<RevocationEntry, 'kind' | 'subject'>,
-  channel: Revocable,
-): 'end' | 'reauthorise' | undefined {
+export function effectOn(entry: Pick<RevocationEntry, 'kind' | 'subject'>, channel: Revocable): Effect | undefined {
   const { grant } = channel;
   switch (entry.kind) {
     case 'session':
@@ -25,7 +25,8 @@ export function effectOn(
     case 'credentials':
       return entry.subject === grant.userId ? 'end' : undefined;
     case 'app':
-      if (entry.subject === grant.app || entry.subject === channel.app) return 'end';
+      if (entry.subject === grant.app) return 'end';
+      if (entry.subject === channel.app) return 'refuse';
       // What the channel says next may be this version.
       return isOfApp(entry.subject, grant.app) ? 'reauthorise' : undefined;
     case 'generation':

@@ -6,9 +6,10 @@ export {
   compareVersions,
   isBelow,
   isRefusedVersion,
+  refusesVersion,
   type StandingEvidence,
 } from './context-rule.ts';
-export { effectOn, type Revocable } from './effect.ts';
+export { type Effect, effectOn, type Revocable } from './effect.ts';
 export { type BeatMark, type Clocks, LeaseClock, MAX_DRIFT_MS } from './lease-clock.ts';
 export {
   type AnewReason,

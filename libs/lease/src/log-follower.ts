@@ -15,8 +15,8 @@ import { type BeatMark, type Clocks, LeaseClock } from './lease-clock.ts';
 /** Recent entries, kept to be held against grants that were read before they were applied. */
 const MAX_RECENT = 10_000;
 
-/** What a grant is worth: good, over, or to be read again. */
-export type Judgement = 'current' | 'ended' | 'stale';
+/** What a grant is worth: good, over, good for another app context only, or to be read again. */
+export type Judgement = 'current' | 'ended' | 'refused' | 'stale';
 
 /** Applies an entry: ends channels or reads their rights again. Synchronous, before the lease that covers it counts. */
 export type ApplyEntry = (entry: RevocationEntry) => void;
@@ -162,6 +162,7 @@ export class LogFollower {
     const later = this.#recent.filter(({ index }) => index > asOf);
     const effects = later.map((entry) => effectOn(entry, channel));
     if (effects.includes('end')) return 'ended';
+    if (effects.includes('refuse')) return 'refused';
     const complete = later.length === this.#seen.index - asOf;
     return complete && !effects.includes('reauthorise') ? 'current' : 'stale';
   }

@@ -18,7 +18,7 @@ test.each([
   ['before', '100', undefined],
   ['generation', '3', 'end'],
   ['generation', '2', undefined],
-  ['app', 'claimed@7', 'end'],
+  ['app', 'claimed@7', 'refuse'],
   ['rights', '*', 'reauthorise'],
   ['rights', 'u', 'reauthorise'],
   ['rights', 'other', undefined],

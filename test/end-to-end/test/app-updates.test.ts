@@ -244,7 +244,8 @@ test('from its day on an old version gets its update and nothing else, also when
   expect(await device.checkForUpdate()).toBeUndefined();
   // Revoked, it is served nothing, though another version began the session: not when its device comes back either.
   await run(['revoke', 'app', `${APP}@1.1.0`, '--reason', 'it leaks']);
-  await expect(wiki()).rejects.toMatchObject({ code: 'CONTEXT_DENIED' });
+  const withdrawn = { code: 'CONTEXT_DENIED', message: expect.stringContaining('was withdrawn: install a newer one') };
+  await expect(wiki()).rejects.toMatchObject(withdrawn);
   await expect(device.checkForUpdate()).rejects.toMatchObject({ code: 'CONTEXT_DENIED' });
   await run(['revoke', 'lift', `${APP}@1.1.0`, '--reason', 'it does not']);
   // Whom every Proxy refused asks again after a while.

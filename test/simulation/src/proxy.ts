@@ -309,7 +309,7 @@ function revocable(grant: Grant, omit: Omission | undefined): Revocable & { read
 function apply(channels: readonly Channel[], entry: RevocationEntry, omit: Omission | undefined): void {
   for (const channel of channels) {
     const effect = channel.grant && effectOn(entry, revocable(channel.grant, omit));
-    if (effect === 'end') {
+    if (effect === 'end' || effect === 'refuse') {
       channel.grant = undefined;
       channel.rereading = undefined;
     } else if (effect === 'reauthorise') channel.rereading = { index: entry.index };

@@ -170,6 +170,7 @@ export class DeviceChannel implements ChannelHost {
     const { grant, app } = this.standing;
     const effect = effectOn(entry, { grant, app });
     if (effect === 'end') this.end('REVOKED', CAUSES[entry.kind]);
+    if (effect === 'refuse') this.end('CONTEXT_DENIED', CAUSES[entry.kind]);
     if (effect === 'reauthorise') this.#reader.again(entry.index);
   }
 
@@ -249,6 +250,7 @@ export class DeviceChannel implements ChannelHost {
   use({ grant, asOfHash, routes }: ReadAgain): void {
     const judgement = this.#serving.judge({ grant, asOfHash, app: this.standing.app });
     if (judgement === 'ended') return this.end('REVOKED');
+    if (judgement === 'refused') return this.end('CONTEXT_DENIED', 'app');
     // Too long ago to know what was revoked since, or rights changed since: read them again before anything is served.
     if (judgement === 'stale') return this.#reader.later();
     this.#reader.fresh();

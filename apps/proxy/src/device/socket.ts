@@ -16,7 +16,7 @@ import {
   messageType,
   ProxyOpening,
 } from '@sallyport/channel';
-import { checkFacts } from '@sallyport/lease';
+import { checkFacts, refusesVersion } from '@sallyport/lease';
 import { type ReadAgain, SecurityClientError } from '@sallyport/security-client';
 import type { Serving } from '../serving/serving.ts';
 import type { SiteMapCache } from '../serving/site-map.ts';
@@ -213,7 +213,7 @@ export class DeviceSocket {
     this.#channels.keep(channel);
     clearTimeout(this.#timer);
     const denied = checkFacts(grant.context, context);
-    if (denied) return channel.end(denied);
+    if (denied) return channel.end(denied, refusesVersion(grant.context, context) ? 'app' : undefined);
     channel.use({ grant, asOfHash: answer.asOfHash, routes: later });
   }
 

@@ -265,7 +265,7 @@ export class Connection {
     if (this.#attempts !== attempts) return undefined;
     if (cause) return this.#over(session, cause);
     this.#attempts = undefined;
-    this.#refusals.met(code);
+    this.#refusals.met(code, this.#cause);
     this.#seekAgain();
     return undefined;
   }

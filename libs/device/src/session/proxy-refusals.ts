@@ -1,4 +1,4 @@
-import type { SignedCode } from '@sallyport/channel';
+import type { EndCause, SignedCode } from '@sallyport/channel';
 import { DeviceError, type DeviceErrorCode, remoteError } from '../errors.ts';
 
 /** Codes with which a Proxy lets nobody in again, and what they are about: the session is over, or the app and its device do not fit. */
@@ -39,10 +39,10 @@ export class ProxyRefusals {
     return this.#count > 0;
   }
 
-  /** A Proxy refused, and Security does not say the same. */
-  met(code: SignedCode): void {
+  /** A Proxy refused, for that cause where it said so, and Security does not say the same. */
+  met(code: SignedCode, cause: EndCause | undefined): void {
     this.#count += 1;
-    this.#error = errorOf(code);
+    this.#error = errorOf(code, cause);
   }
 
   /** Every Proxy has refused, as many as there are: nobody asks one for a while. */
@@ -69,8 +69,8 @@ export class ProxyRefusals {
   }
 }
 
-function errorOf(code: SignedCode): DeviceError {
-  if (NO_WAY_IN.get(code) === 'context') return remoteError(code, { mayHaveRun: false });
+function errorOf(code: SignedCode, cause: EndCause | undefined): DeviceError {
+  if (NO_WAY_IN.get(code) === 'context') return remoteError(code, { mayHaveRun: false, cause });
   const words = `a Proxy ends the session (${code}), and Security does not say that it is over`;
   return new DeviceError('UNAVAILABLE', words, { mayHaveRun: false });
 }
