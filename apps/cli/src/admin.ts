@@ -5,18 +5,48 @@ import { warn } from './terminal.ts';
 /** How long a failover of the database is waited for, ms. */
 const PATIENCE_MS = 30_000;
 const RETRY_MS = 500;
+/** How long a node may take to take a connection where there are others, ms: one that stands still never does. */
+const CONNECT_MS = 5_000;
+/** Nothing was sent: whatever was asked was not done. */
+const NEVER_CONNECTED: ReadonlySet<unknown> = new Set([
+  'ECONNREFUSED',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'UND_ERR_CONNECT_TIMEOUT',
+]);
 
 /**
- * The admin API as the operator of a profile asks it. While the database fails over a call is made again, unless it might then be
- * done twice.
+ * The admin API as the operator of a profile asks it. While the database fails over a call is made again, and where a node does not
+ * answer another one is asked, unless it might then be done twice.
  */
-export function adminOf({ url, ca, token }: Pick<OperatorProfile, 'url' | 'ca' | 'token'>): AdminClient {
+export function adminOf({
+  url,
+  others = [],
+  ca,
+  token,
+}: Pick<OperatorProfile, 'url' | 'others' | 'ca' | 'token'>): AdminClient {
   let told = false;
-  const again = ({ status }: AdminError, { method }: { readonly method: string }, sinceMs: number) => {
-    if (status !== 503 || method === 'POST' || sinceMs >= PATIENCE_MS) return undefined;
+  let unasked = others.length;
+  const again = (error: AdminError, { method }: { readonly method: string }, sinceMs: number) => {
+    if (error.code === 'ERR_ADMIN_UNREACHABLE') {
+      if (unasked === 0 || !mayRepeat(error, method)) return undefined;
+      unasked -= 1;
+      warn`${error.message}; asking another node …\n`;
+      return 0;
+    }
+    if (error.status !== 503 || method === 'POST' || sinceMs >= PATIENCE_MS) return undefined;
     if (!told) warn`the database does not answer; trying again …\n`;
     told = true;
     return RETRY_MS;
   };
-  return new AdminClient({ urls: [url], ca, token, again });
+  const connect = others.length === 0 ? {} : { connectMs: CONNECT_MS };
+  return new AdminClient({ urls: [url, ...others], ca, token, again, ...connect });
+}
+
+function mayRepeat({ cause, status }: AdminError, method: string): boolean {
+  // What answered is no Security server: it has done nothing that was asked.
+  if (status !== undefined) return true;
+  return method !== 'POST' || NEVER_CONNECTED.has((cause as NodeJS.ErrnoException | undefined)?.code);
 }

@@ -5,6 +5,8 @@ import { CliError } from './output.ts';
 /** How this machine's operator reaches the admin API. In a file of mode 0600. */
 export interface OperatorProfile {
   readonly url: string;
+  /** Where the other nodes answer, which are asked when this one does not. */
+  readonly others?: readonly string[];
   /** PEM of the gateway's CA. */
   readonly ca: string;
   readonly name: string;

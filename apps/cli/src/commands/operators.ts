@@ -34,8 +34,10 @@ const showOperators = table([
 /** `sallyport login` and `sallyport operator …` */
 export function addOperatorCommands(program: Command): void {
   program
-    .command('login <url>')
-    .description('get an operator credential on this machine: for a one-time token, or by an OpenID provider')
+    .command('login <url> [others...]')
+    .description(
+      'get an operator credential on this machine: for a one-time token, or by an OpenID provider. With the URLs of other nodes, which are asked when this one does not answer',
+    )
     .requiredOption('--ca <file>', "PEM of the gateway's CA")
     .addOption(new Option('--token <token>').hideHelp())
     .option('--token-stdin', 'read the one-time token from standard input')
@@ -102,20 +104,26 @@ interface LoginOptions {
   readonly name?: string;
 }
 
-async function loginOperator(url: string, options: LoginOptions, command: Command): Promise<void> {
+async function loginOperator(
+  url: string,
+  others: readonly string[],
+  options: LoginOptions,
+  command: Command,
+): Promise<void> {
   if (options.token !== undefined)
     throw new CliError(
       'a token on the command line can be read by every user of this machine',
       'use --token-stdin, or type it when you are asked; and ask for a new token, this one was seen',
     );
   const ca = readFileSync(userPath(options.ca), 'utf8');
-  const admin = adminOf({ url, ca, token: '' });
+  const admin = adminOf({ url, others, ca, token: '' });
   const globals = globalsOf(command);
   try {
     const { name, token, expiresAt } = await credentialBy(admin, globals, options);
     const file = profileFile(globals);
     const { provider } = options;
-    storePrivate(file, { url, ca, name, token, expiresAt, ...(provider === undefined ? {} : { provider }) });
+    const also = { ...(others.length === 0 ? {} : { others }), ...(provider === undefined ? {} : { provider }) };
+    storePrivate(file, { url, ca, name, token, expiresAt, ...also });
     rmSync(pendingFile(globals), { force: true });
     say`you are operator ${name} at ${url}; the credential is in ${file}\n`;
   } finally {

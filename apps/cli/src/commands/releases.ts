@@ -432,11 +432,11 @@ function addPublisherCommands(app: Command): void {
     about: 'make a credential for a pipeline, in a folder of its own; one that it had is over',
     options: [required('--to <folder>', 'where it is written: the pipeline says --data with it')],
     run: async (admin, { options: { to }, reason, globals }: Given<{ readonly to: string }>, name: string) => {
-      const { url, ca } = loadProfile(profileFile(globals));
+      const { url, others, ca } = loadProfile(profileFile(globals));
       const { token } = await admin.call(publishers.issue, { body: { name }, reason });
       const file = profileFile({ ...globals, data: to });
       mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-      storePrivate(file, { url, ca, name, token });
+      storePrivate(file, { url, ...(others === undefined ? {} : { others }), ca, name, token });
       return { name, file };
     },
     show: ({ name, file }, { options: { to } }) =>
