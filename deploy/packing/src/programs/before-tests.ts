@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { globSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs';
+import { globSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { ROOT } from '../source.ts';
@@ -25,6 +25,8 @@ export async function setup(): Promise<void> {
   const into = join(folder, fingerprint());
   forgetOld(folder);
   if (statSync(into, { throwIfNoEntry: false }) === undefined) await bundleInto(into);
+  // It is as old as its last use: no run that begins later takes it away from this one.
+  utimesSync(into, new Date(), new Date());
   const hook = pathToFileURL(join(import.meta.dirname, 'from-bundle.mjs'));
   hook.searchParams.set('programs', join(into, PROGRAM_LIST));
   process.env['NODE_OPTIONS'] = `${process.env['NODE_OPTIONS'] ?? ''} --import=${hook.href}`.trim();
