@@ -7,15 +7,6 @@ const PATIENCE_MS = 30_000;
 const RETRY_MS = 500;
 /** How long a node may take to take a connection where there are others, ms: one that stands still never does. */
 const CONNECT_MS = 5_000;
-/** Nothing was sent: whatever was asked was not done. */
-const NEVER_CONNECTED: ReadonlySet<unknown> = new Set([
-  'ECONNREFUSED',
-  'EHOSTUNREACH',
-  'ENETUNREACH',
-  'ENOTFOUND',
-  'EAI_AGAIN',
-  'UND_ERR_CONNECT_TIMEOUT',
-]);
 
 /**
  * The admin API as the operator of a profile asks it. While the database fails over a call is made again, and where a node does not
@@ -31,7 +22,8 @@ export function adminOf({
   let unasked = others.length;
   const again = (error: AdminError, { method }: { readonly method: string }, sinceMs: number) => {
     if (error.code === 'ERR_ADMIN_UNREACHABLE') {
-      if (unasked === 0 || !mayRepeat(error, method)) return undefined;
+      // A balancer that answers in place of a node may have handed on what was asked.
+      if (unasked === 0 || (method === 'POST' && !error.unsent)) return undefined;
       unasked -= 1;
       warn`${error.message}; asking another node …\n`;
       return 0;
@@ -43,10 +35,4 @@ export function adminOf({
   };
   const connect = others.length === 0 ? {} : { connectMs: CONNECT_MS };
   return new AdminClient({ urls: [url, ...others], ca, token, again, ...connect });
-}
-
-function mayRepeat({ cause, status }: AdminError, method: string): boolean {
-  // What answered is no Security server: it has done nothing that was asked.
-  if (status !== undefined) return true;
-  return method !== 'POST' || NEVER_CONNECTED.has((cause as NodeJS.ErrnoException | undefined)?.code);
 }

@@ -65,6 +65,24 @@ test('a node that ends without an answer may have done it: only what may be done
   expect(good.asked).toHaveLength(1);
 });
 
+test('a balancer that has waited in vain may have handed it on: what must not be done twice is not asked elsewhere', async () => {
+  const asked: string[] = [];
+  const balancer = createServer((request, response) => {
+    asked.push(`${request.method}`);
+    response.writeHead(504, { 'content-type': 'text/html' }).end('<html><body>Gateway Time-out</body></html>');
+  });
+  await new Promise<void>((resolve) => balancer.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => void balancer.close());
+  const good = await node();
+  await expect(adminAt(urlOf(balancer), good.url).call(api.operators.invite, invite)).rejects.toMatchObject({
+    code: 'ERR_ADMIN_UNREACHABLE',
+    status: 504,
+  });
+  expect([asked, good.asked]).toEqual([['POST'], []]);
+  await adminAt(urlOf(balancer), good.url).call(api.groups.list);
+  expect(good.asked).toEqual(['GET /v1/groups']);
+});
+
 test('each node is asked once: where none answers the last one is named', async () => {
   const last = await deadUrl();
   await expect(adminAt(await deadUrl(), await deadUrl(), last).call(api.groups.list)).rejects.toThrow(

@@ -11,6 +11,7 @@ import {
 import type { ProblemCode } from '@sallyport/security-api/problems';
 import { Agent, request } from 'undici';
 import { livingConnector } from './living-connection.ts';
+import { isUnsent } from './unsent.ts';
 
 /** How long an answer may take unless said otherwise, ms. */
 const TIMEOUT_MS = 120_000;
@@ -21,6 +22,11 @@ export class AdminError extends Error {
   readonly code: ProblemCode | 'ERR_ADMIN_UNREACHABLE';
   /** Status of the answer; undefined when there was none, or not all of it. */
   readonly status: number | undefined;
+
+  /** True when nothing was sent, and so nothing done. */
+  get unsent(): boolean {
+    return isUnsent(this.cause);
+  }
 
   constructor(code: AdminError['code'], words: string, options: ErrorOptions & { readonly status?: number } = {}) {
     super(words, options);

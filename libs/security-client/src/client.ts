@@ -24,6 +24,7 @@ import { Batcher } from './batcher.ts';
 import { SecurityClientError } from './errors.ts';
 import type { ProxyIdentity } from './identity.ts';
 import type { NodeList } from './node-list.ts';
+import { isUnsent } from './unsent.ts';
 
 const parseRelay = parserOf(RelayAnswer);
 const parseAuthorise = parserOf(AuthoriseAnswers);
@@ -339,12 +340,6 @@ export class SecurityClient {
 
 function unreachable(url: string, cause: unknown): SecurityClientError {
   return new SecurityClientError('ERR_SECURITY_UNREACHABLE', `Security does not answer at ${url}`, { cause });
-}
-
-/** True when a connection never stood. */
-function isUnsent(error: unknown): boolean {
-  const { code } = error as NodeJS.ErrnoException;
-  return code === 'ECONNREFUSED' || code === 'UND_ERR_CONNECT_TIMEOUT';
 }
 
 /** Rights as a node sends them. */
