@@ -1,6 +1,6 @@
 import { TargetError } from './errors.ts';
 import { S3Http, type S3Place } from './s3-http.ts';
-import { completion, type ListedPage, readPage, readUploads, tagOf } from './s3-xml.ts';
+import { completion, type ListedPage, readPage, readUploads, tagOf, type UploadsPage } from './s3-xml.ts';
 import { type BackupTarget, checkTargetPath, type TargetObject } from './target.ts';
 
 /** Bytes of a part: what is put at once, and held in memory. */
@@ -10,6 +10,8 @@ const MAX_PARTS = 10_000;
 
 /** An upload says when it was begun, not when somebody wrote to it last: none of ours takes so long, ms. */
 const UPLOAD_LIVES_MS = 86_400_000;
+/** Of 1,000 uploads each: a list that goes on for ever is looked through no further. */
+const MAX_UPLOAD_PAGES = 100;
 
 /** Where in which bucket exports are kept. */
 export interface S3Folder extends S3Place {
@@ -137,12 +139,16 @@ class S3Target implements BackupTarget {
   async #endLeft(path: string): Promise<void> {
     const prefix = `${this.#prefix}${path.slice(0, path.indexOf('/') + 1)}`;
     const name = path.slice(path.lastIndexOf('/'));
-    const query = { uploads: '', 'encoding-type': 'url', prefix };
-    const { headers, body } = await this.#http.send({ method: 'GET', query });
-    const now = Date.parse(String(headers.date));
-    for (const { key, uploadId, begunAt } of readUploads(await body.text()))
-      if (key.startsWith(prefix) && key.endsWith(name) && now - begunAt > UPLOAD_LIVES_MS)
-        await this.#http.text({ method: 'DELETE', key, query: { uploadId } });
+    let next: UploadsPage['next'] = {};
+    for (let pages = 0; next && pages < MAX_UPLOAD_PAGES; pages += 1) {
+      const query = { uploads: '', 'encoding-type': 'url', prefix, ...next };
+      const { headers, body } = await this.#http.send({ method: 'GET', query });
+      const [now, page] = [Date.parse(String(headers.date)), readUploads(await body.text())];
+      for (const { key, uploadId, begunAt } of page.uploads)
+        if (key.startsWith(prefix) && key.endsWith(name) && now - begunAt > UPLOAD_LIVES_MS)
+          await this.#http.text({ method: 'DELETE', key, query: { uploadId } });
+      next = page.next;
+    }
   }
 
   async #putParts(key: string, parts: AsyncIterable<Uint8Array>): Promise<void> {

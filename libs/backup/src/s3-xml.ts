@@ -10,7 +10,7 @@ export interface ListedPage {
 export function readPage(text: string): ListedPage | undefined {
   if (!/<ListBucketResult[\s>]/.test(text)) return undefined;
   const entries = [...text.matchAll(/<Contents>(.*?)<\/Contents>/gs)].map(([, inside = '']) => inside);
-  const objects = entries.map((inside) => ({ path: keyOf(inside), bytes: Number(tagOf(inside, 'Size')) }));
+  const objects = entries.map((inside) => ({ path: keyIn(inside, 'Key'), bytes: Number(tagOf(inside, 'Size')) }));
   if (objects.some(({ bytes }) => !Number.isSafeInteger(bytes))) return undefined;
   const next = tagOf(text, 'IsTruncated') === 'true' ? tagOf(text, 'NextContinuationToken') : undefined;
   return { objects, next };
@@ -24,18 +24,27 @@ interface Upload {
   readonly begunAt: number;
 }
 
+/** A page of such uploads, and the query of the next one. */
+export interface UploadsPage {
+  readonly uploads: readonly Upload[];
+  readonly next: Readonly<Record<string, string>> | undefined;
+}
+
 /** Reads a page of the answer to ListMultipartUploads. */
-export function readUploads(text: string): Upload[] {
-  return [...text.matchAll(/<Upload>(.*?)<\/Upload>/gs)].map(([, inside = '']) => ({
-    key: keyOf(inside),
+export function readUploads(text: string): UploadsPage {
+  const uploads = [...text.matchAll(/<Upload>(.*?)<\/Upload>/gs)].map(([, inside = '']) => ({
+    key: keyIn(inside, 'Key'),
     uploadId: tagOf(inside, 'UploadId') ?? '',
     begunAt: Date.parse(tagOf(inside, 'Initiated') ?? ''),
   }));
+  const [key, id] = [keyIn(text, 'NextKeyMarker'), tagOf(text, 'NextUploadIdMarker') ?? ''];
+  const isMore = tagOf(text, 'IsTruncated') === 'true' && key !== '';
+  return { uploads, next: isMore ? { 'key-marker': key, ...(id && { 'upload-id-marker': id }) } : undefined };
 }
 
 /** A key that is no text in UTF-8 is none of ours. */
-function keyOf(inside: string): string {
-  const key = tagOf(inside, 'Key') ?? '';
+function keyIn(inside: string, name: string): string {
+  const key = tagOf(inside, name) ?? '';
   try {
     return decodeURIComponent(key);
   } catch {

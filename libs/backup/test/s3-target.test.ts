@@ -149,13 +149,17 @@ test('an upload in parts that a killed process left goes with the next one a day
   const [now, day] = [Date.parse('2026-01-03T12:00:00Z'), 86_400_000];
   const upload = (key: string, id: string, at: number): string =>
     `<Upload><Key>${encodeURIComponent(key)}</Key><UploadId>${id}</UploadId><Initiator><ID>we</ID></Initiator><Initiated>${new Date(at).toISOString()}</Initiated></Upload>`;
-  const uploads = [
-    upload('deep/main/old/data.age', 'left', now - day - 1),
+  const firstPage = [
     upload('deep/main/slow/data.age', 'slow', now - day),
     upload('deep/main/old/film.mp4', 'other file', 0),
     upload('deep/other/old/data.age', 'other folder', 0),
     '<Upload><Key>deep/main/odd/data.age</Key><UploadId>without a time</UploadId></Upload>',
+    '<IsTruncated>true</IsTruncated><NextKeyMarker>deep%2Fmain%2Fodd</NextKeyMarker><NextUploadIdMarker>at&amp;</NextUploadIdMarker>',
   ];
+  const pages = new Map([
+    [' ', firstPage.join('')],
+    ['deep/main/odd at&', upload('deep/main/old/data.age', 'left', now - day - 1)],
+  ]);
   const asked: string[] = [];
   await withServer(
     (request, response) => {
@@ -166,8 +170,9 @@ test('an upload in parts that a killed process left goes with the next one a day
         response.setHeader('date', new Date(now).toUTCString());
         if (request.method === 'HEAD' && pathname !== '/exports') return response.writeHead(404).end();
         if (request.method === 'GET') expect(searchParams.get('prefix')).toBe('deep/main/');
+        const page = pages.get(`${searchParams.get('key-marker') ?? ''} ${searchParams.get('upload-id-marker') ?? ''}`);
         if (request.method === 'GET')
-          return response.end(`<ListMultipartUploadsResult>${uploads.join('')}</ListMultipartUploadsResult>`);
+          return response.end(`<ListMultipartUploadsResult>${page}</ListMultipartUploadsResult>`);
         if (request.method === 'POST' && id === '') return response.end('<UploadId>new</UploadId>');
         if (request.method === 'POST') return response.end('<CompleteMultipartUploadResult/>');
         return response.end();
@@ -182,6 +187,7 @@ test('an upload in parts that a killed process left goes with the next one a day
   );
   const path = '/exports/deep/main/new/data.age';
   expect(asked).toEqual([
+    'GET /exports ',
     'GET /exports ',
     'DELETE /exports/deep/main/old/data.age left',
     ...[`POST ${path} `, `PUT ${path} new`, `PUT ${path} new`, `POST ${path} new`],
