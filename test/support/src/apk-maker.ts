@@ -31,7 +31,7 @@ function writeManifest(folder: string, { id, version, build, minSdk = 26 }: Made
     `<manifest xmlns:android="http://schemas.android.com/apk/res/android" package="${id}" android:versionCode="${build}" android:versionName="${version}">
       <uses-sdk android:minSdkVersion="${minSdk}"/>
       <uses-permission android:name="android.permission.INTERNET"/><uses-permission android:name="android.permission.CAMERA"/>
-      <application android:label="Field"><activity android:name="x.Main"/></application>
+      <application android:label="Field" android:hasCode="false"><activity android:name="x.Main"/></application>
     </manifest>`,
   );
   return manifest;

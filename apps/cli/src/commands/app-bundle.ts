@@ -1,4 +1,4 @@
-import { type BundleFacts, openFileSource, PackageError, readAppBundle } from '@sallyport/releases';
+import { type BundleFacts, openFileSource, PackageError, readAppBundle, universalApk } from '@sallyport/releases';
 import { releases } from '@sallyport/security-api/admin';
 import type { AdminClient } from '@sallyport/security-client/admin';
 import { CliError } from '../output.ts';
@@ -37,8 +37,7 @@ async function bundleIn(file: string): Promise<BundleFacts | undefined> {
 /** What makes the APK for all devices of a bundle and publishes that. */
 function nextCommands(file: string): string {
   const made = quoted(`${file.replace(/\.aab$/i, '')}.apks`);
-  const make = `bundletool build-apks --mode=universal --bundle=${quoted(file)} --output=${made} --ks=KEYSTORE --ks-key-alias=ALIAS`;
-  return `with the key of the app: ${make} && unzip ${made} universal.apk && sallyport app publish universal.apk`;
+  return `with the key of the app: ${universalApk(quoted(file), made)} && sallyport app publish universal.apk`;
 }
 
 function quoted(text: string): string {

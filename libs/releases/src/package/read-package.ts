@@ -4,6 +4,7 @@ import { BUNDLE_CONFIG } from './app-bundle.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { PackageFacts } from './facts.ts';
 import { findIosInfo, readIpa } from './ipa.ts';
+import { universalApk } from './universal-apk.ts';
 import { readWebApp, WEB_MANIFEST } from './web-app.ts';
 import { readZip } from './zip.ts';
 
@@ -11,13 +12,12 @@ import { readZip } from './zip.ts';
 const ADVICE: readonly (readonly [name: string, words: string])[] = [
   [
     BUNDLE_CONFIG,
-    'it is an app bundle (AAB), which no device installs and nobody signs as devices verify: bundletool build-apks --mode=universal ' +
-      '--bundle=app.aab --output=app.apks --ks=… makes a set of APKs, and unzip app.apks universal.apk takes out the one to publish',
+    `it is an app bundle (AAB), which no device installs: ${universalApk('app.aab', 'app.apks')} makes the APK to publish`,
   ],
   [
     'toc.pb',
-    'it is a set of APKs, each for some devices: unzip app.apks universal.apk takes out the one to publish, and where there is none, ' +
-      'bundletool build-apks --mode=universal makes it',
+    'it is a set of APKs, each for some devices: unzip app.apks universal.apk takes out the one to publish; where there is none, publish ' +
+      'the app bundle, which says what makes it',
   ],
 ];
 
