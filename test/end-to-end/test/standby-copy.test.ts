@@ -162,6 +162,21 @@ test('a copy in another database is closed, is replaced by newer ones, and takes
   );
 });
 
+test('a new epoch whose command alone is killed leaves nothing at work, and the next try finishes', async () => {
+  await gateway.security.end('SIGTERM');
+  const order = ['--reason', 'end-to-end test', 'realm', 'new-epoch', '--old-database-is-off', '--actor', 'olga'];
+  const throughLine = { ...ofSecondSite, SALLYPORT_DATABASE_HOSTS: `127.0.0.1:${line.port}` };
+  const cutOff = await runTo('update "realms"', 'begins', { order, environment: throughLine });
+  await cutOff.killAlone();
+  // While what it would say next is still held up: nothing of it waits for that.
+  expect((await found()).closed).toEqual([false]);
+  line.open();
+  expect(await sallyport(order, '', ofSecondSite)).toMatchObject({ code: 0 });
+  gateway.security = await AppProcess.start('security', { environment: ofSecondSite });
+  await gateway.live(1);
+  expect((await (await gateway.device('bob')).fetch('http://wiki.corp/echo')).status).toBe(200);
+});
+
 test('the script form is whole or not there, and only its owner reads it', async () => {
   const file = join(gateway.folder, 'realm.sql');
   writeFileSync(`${file}.part`, 'of a copy that was killed');
