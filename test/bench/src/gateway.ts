@@ -10,11 +10,12 @@ import { AppProcess } from '@sallyport/local-cluster';
 import { ChildPostgres, SqlStore } from '@sallyport/store-sql';
 import { sampleSession } from '../../../libs/access/test/sample-session.ts';
 import { CONTEXT } from './load/channel-lane.ts';
-import { AUTHORITY, type LaneKind, type LaneSession } from './load/lane.ts';
+import { AUTHORITY, type LaneKind, type LaneSession, type LargeFile } from './load/lane.ts';
 import { Operator } from './operator.ts';
 import { PORTS } from './ports.ts';
 import { cpuMicros, family, memoryMiB } from './processes.ts';
 import type { Subject } from './subject.ts';
+import { publishUpdate } from './update.ts';
 
 const PASSWORD = 'bench password';
 const REALM = 'main';
@@ -41,6 +42,7 @@ export class Gateway {
   readonly #proxies: AppProcess[] = [];
   /** The installation that the others are copies of. */
   #sample = '';
+  #update: Promise<LargeFile> | undefined;
 
   private constructor(
     folder: string,
@@ -177,6 +179,13 @@ export class Gateway {
     const { link } = await this.operator.call('POST', '/v1/codes', { user: CREDENTIALS.user });
     await device.enroll(link as string, CREDENTIALS);
     return { device, login: (withPassword) => device.login(withPassword ? CREDENTIALS : undefined) };
+  }
+
+  /** An update of the size of the large file, for whoever is in the group staff. */
+  update(): Promise<LargeFile> {
+    const { ready } = this.#security;
+    this.#update ??= publishUpdate({ folder: this.#folder, ready, operator: this.operator });
+    return this.#update;
   }
 
   async stop(): Promise<void> {

@@ -10,6 +10,7 @@ import { PORTS } from './ports.ts';
 import { summarise } from './profile.ts';
 import { describeMachine, markdownOf, type Result, type Row } from './report.ts';
 import type { Bench, Line, Measured, Work } from './work.ts';
+import { beside } from './works/beside.ts';
 import { hostile } from './works/hostile.ts';
 import { idle } from './works/idle.ts';
 import { latency } from './works/latency.ts';
@@ -32,6 +33,7 @@ const WORKS: readonly Work[] = [
   overload,
   scaling,
   sessions,
+  beside,
   hostile,
 ];
 const FOLDER = fileURLToPath(new URL('../../../docs/bench/', import.meta.url));

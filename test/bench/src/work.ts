@@ -71,6 +71,16 @@ export function allRight({ problems }: Outcome): void {
     throw new Error(`wrong answers: ${wrong.map(([name, count]) => `${name} ${count}`).join(', ')}`);
 }
 
+/** What a Proxy may refuse when the machine stalls: more of it would not be the same work any more. */
+const MAX_REFUSED = 0.01;
+
+/** How many requests were refused by a server that had too much to do. @throws Error when those were not few, or anything else was not right */
+export function fewRefused(outcome: Outcome): number {
+  const { CALM_DOWN: refused = 0, ...wrong } = outcome.problems;
+  allRight({ ...outcome, problems: refused > outcome.done * MAX_REFUSED ? outcome.problems : wrong });
+  return refused;
+}
+
 /** CPU microseconds that a subject uses for some work, and the same by part. */
 export async function cpuOf<T>(
   subject: Subject,

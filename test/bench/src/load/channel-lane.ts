@@ -22,7 +22,17 @@ import {
 } from '@sallyport/channel';
 import { serverCrypto } from '@sallyport/channel/sodium';
 import { WebSocket } from 'ws';
-import { AUTHORITY, content, type Done, type Lane, type LaneSession, NO_ROOM, PATHS, SMALL_BYTES } from './lane.ts';
+import {
+  AUTHORITY,
+  content,
+  type Done,
+  type Lane,
+  type LaneSession,
+  type LargeFile,
+  NO_ROOM,
+  PATHS,
+  SMALL_BYTES,
+} from './lane.ts';
 
 /** The app context that bench devices show. */
 export const CONTEXT: AppContext = {
@@ -47,13 +57,17 @@ const LIMITS = { ...DEFAULT_LIMITS, streams: 64 };
 /** Channel numbers of this run lie above all of earlier ones. */
 let nextChanNo = Date.now() * 1_000;
 
-function requestHead(method: string, path: string, length?: number): Uint8Array {
+function requestHead(
+  method: string,
+  path: string,
+  { length, authority = AUTHORITY }: { readonly length?: number; readonly authority?: string } = {},
+): Uint8Array {
   const fields = [
     ['accept', '*/*'],
     ['user-agent', 'bench'],
     ...(length === undefined ? [] : [['content-length', String(length)]]),
   ] as [string, string][];
-  return encodeRequestHead({ method, scheme: 'http', authority: AUTHORITY, path, fields });
+  return encodeRequestHead({ method, scheme: 'http', authority, path, fields });
 }
 
 const END = encodeMessageEnd();
@@ -228,16 +242,16 @@ export class ChannelLane implements Lane {
     call.stream.finish();
   }
 
-  transfer(direction: 'down' | 'up', bytes: number): Promise<number> {
+  transfer(direction: 'down' | 'up', bytes: number, file?: LargeFile): Promise<number> {
     return new Promise((resolve, reject) => {
       const call = new TransferCall(direction, resolve, reject);
       call.stream = this.#mux.open(1, call);
       if (direction === 'down') {
-        call.stream.write(requestHead('GET', PATHS.large));
+        call.stream.write(requestHead('GET', file?.path ?? PATHS.large, file));
         call.stream.write(END);
         call.stream.finish();
       } else {
-        call.stream.write(requestHead('POST', PATHS.upload, bytes));
+        call.stream.write(requestHead('POST', PATHS.upload, { length: bytes }));
         void call.send(bytes);
       }
     });

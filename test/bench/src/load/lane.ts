@@ -3,6 +3,12 @@ export const SMALL_BYTES = 1_024;
 /** Size of the file of the large downloads. */
 export const LARGE_BYTES = 100_000_000;
 export const AUTHORITY = 'wiki.corp';
+/** Where a large download is asked for. */
+export interface LargeFile {
+  readonly authority: string;
+  readonly path: string;
+}
+
 export const PATHS = { small: '/small', large: '/large', upload: '/upload' } as const;
 
 /** Bytes `at` to `at + length` of the content that all servers send: nothing that compresses, the same in every run. */
@@ -27,8 +33,8 @@ export type Done = (problem?: string) => void;
 export interface Lane {
   /** Asks for the small page and checks every byte of the answer. */
   get(done: Done): void;
-  /** Moves `bytes` in one direction; gives the CRC-32 of what went over. */
-  transfer(direction: 'down' | 'up', bytes: number): Promise<number>;
+  /** Moves `bytes` in one direction, by default of the backend's large file; gives the CRC-32 of what went over. */
+  transfer(direction: 'down' | 'up', bytes: number, file?: LargeFile): Promise<number>;
   close(): void;
 }
 

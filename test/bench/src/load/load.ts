@@ -1,6 +1,6 @@
 import { createHistogram } from 'node:perf_hooks';
 import { Worker } from 'node:worker_threads';
-import type { LaneKind } from './lane.ts';
+import type { LaneKind, LargeFile } from './lane.ts';
 import type { Order, Outcome } from './worker.ts';
 
 /** The load generator: threads of this process that share the lanes among them. */
@@ -31,9 +31,16 @@ export class Load {
   }
 
   /** Large transfers on the first lanes of every thread, `parallel` in all. */
-  transfer(direction: 'down' | 'up', bytes: number, parallel: number): Promise<Outcome> {
+  transfer(direction: 'down' | 'up', bytes: number, parallel: number, file?: LargeFile): Promise<Outcome> {
     const busy = this.#threads.slice(0, parallel);
-    return this.#each(() => ({ do: 'transfer', direction, bytes, parallel: parallel / busy.length }), busy);
+    const order = {
+      do: 'transfer',
+      direction,
+      bytes,
+      parallel: parallel / busy.length,
+      ...(file && { file }),
+    } as const;
+    return this.#each(() => order, busy);
   }
 
   /** Opens and closes `count` channels or TLS connections. */

@@ -2,14 +2,20 @@ import { createHistogram, type RecordableHistogram } from 'node:perf_hooks';
 import { parentPort } from 'node:worker_threads';
 import { ChannelLane } from './channel-lane.ts';
 import { HttpLane, handshake, ticketOf } from './http-lane.ts';
-import type { Lane, LaneKind } from './lane.ts';
+import type { Lane, LaneKind, LargeFile } from './lane.ts';
 
 /** What a thread is told to do. */
 export type Order =
   | { readonly do: 'open'; readonly lanes: LaneKind }
   | { readonly do: 'closed'; readonly inFlight: number; readonly forMs: number }
   | { readonly do: 'paced'; readonly perSecond: number; readonly forMs: number }
-  | { readonly do: 'transfer'; readonly direction: 'down' | 'up'; readonly bytes: number; readonly parallel: number }
+  | {
+      readonly do: 'transfer';
+      readonly direction: 'down' | 'up';
+      readonly bytes: number;
+      readonly parallel: number;
+      readonly file?: LargeFile;
+    }
   | {
       readonly do: 'reopen';
       readonly lanes: LaneKind;
@@ -148,9 +154,9 @@ function paced(perSecond: number, forMs: number): Promise<Outcome> {
   });
 }
 
-async function transfer(direction: 'down' | 'up', bytes: number, parallel: number): Promise<Outcome> {
+async function transfer({ direction, bytes, parallel, file }: Extract<Order, { do: 'transfer' }>): Promise<Outcome> {
   const count = new Count();
-  const sums = await Promise.all(lanes.slice(0, parallel).map((lane) => lane.transfer(direction, bytes)));
+  const sums = await Promise.all(lanes.slice(0, parallel).map((lane) => lane.transfer(direction, bytes, file)));
   return count.outcome({ sums });
 }
 
@@ -185,7 +191,7 @@ async function obey(order: Order): Promise<Outcome> {
     case 'paced':
       return paced(order.perSecond, order.forMs);
     case 'transfer':
-      return transfer(order.direction, order.bytes, order.parallel);
+      return transfer(order);
     case 'reopen':
       return reopen(order);
     case 'watch-end':

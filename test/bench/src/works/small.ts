@@ -1,9 +1,8 @@
 import type { Subject } from '../subject.ts';
-import { against, allRight, type Bench, cpuOf, type Line, type Work } from '../work.ts';
+import { against, type Bench, cpuOf, fewRefused, type Line, type Work } from '../work.ts';
 
 const FOR_MS = 4_000;
 const WARM_MS = 1_500;
-const MAX_REFUSED = 0.01;
 const SHAPES = [
   { lanes: 64, inFlight: 1 },
   { lanes: 512, inFlight: 1 },
@@ -22,9 +21,7 @@ function lineOf({ load, scale }: Bench, subject: Subject, shape: (typeof SHAPES)
       await load.closed(shape.inFlight, WARM_MS * scale);
       const { cpuMicros, result } = await cpuOf(subject, () => load.closed(shape.inFlight, FOR_MS * scale));
       await load.close();
-      // A Proxy may refuse a little when the machine stalls; more would not be the same work any more.
-      const { CALM_DOWN: refused = 0, ...wrong } = result.problems;
-      allRight({ ...result, problems: refused > result.done * MAX_REFUSED ? result.problems : wrong });
+      const refused = fewRefused(result);
       const perSecond = Math.round((result.done / result.wallMs) * 1000);
       const [p50, p99] = [50, 99].map((part) => (result.latency.percentile(part) / 1000).toFixed(1));
       const note = `${perSecond}/s, p50 ${p50} ms, p99 ${p99} ms`;
