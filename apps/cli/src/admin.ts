@@ -1,4 +1,4 @@
-import { AdminClient, type AdminError } from '@sallyport/security-client/admin';
+import { AdminClient, type AdminError, type Tried } from '@sallyport/security-client/admin';
 import type { OperatorProfile } from './profile.ts';
 import { warn } from './terminal.ts';
 
@@ -19,16 +19,14 @@ export function adminOf({
   token,
 }: Pick<OperatorProfile, 'url' | 'others' | 'ca' | 'token'>): AdminClient {
   let told = false;
-  let unasked = others.length;
-  const again = (error: AdminError, { method }: { readonly method: string }, sinceMs: number) => {
+  const again = (error: AdminError, { method }: { readonly method: string }, { ms, unanswered }: Tried) => {
     if (error.code === 'ERR_ADMIN_UNREACHABLE') {
       // A balancer that answers in place of a node may have handed on what was asked.
-      if (unasked === 0 || (method === 'POST' && !error.unsent)) return undefined;
-      unasked -= 1;
+      if (unanswered > others.length || (method === 'POST' && !error.unsent)) return undefined;
       warn`${error.message}; asking another node …\n`;
       return 0;
     }
-    if (error.status !== 503 || method === 'POST' || sinceMs >= PATIENCE_MS) return undefined;
+    if (error.status !== 503 || method === 'POST' || ms >= PATIENCE_MS) return undefined;
     if (!told) warn`the database does not answer; trying again …\n`;
     told = true;
     return RETRY_MS;

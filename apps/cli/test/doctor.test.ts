@@ -1,8 +1,9 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:https';
 import { join } from 'node:path';
 import { storeIdentity } from '@sallyport/security-client';
 import { CLI, freePort, runCommand, scratchFolder, TestAuthority } from '@sallyport/support';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { watchChannel } from '../src/doctor/own-channel.ts';
 import { degradedDiagnoses } from '../src/doctor/own-realm.ts';
 
@@ -139,6 +140,18 @@ test('what the realm says is degraded are warnings with what to do, and an API t
   const realm = told.diagnoses.filter(({ check }) => check === 'realm');
   expect(realm).toMatchObject([{ subject: `the realm, as 127.0.0.1:${port} knows it`, state: 'warning' }]);
   for (const { next } of realm) expect(next).toContain('sallyport status');
+  const [other, authority] = [await freePort(), await TestAuthority.create('Nodes')];
+  const { certificate: cert, key } = await authority.issue({ names: ['127.0.0.1'] });
+  const node = createServer({ cert, key }, (_, response) => response.end('{"degraded":[]}'));
+  await new Promise<void>((resolve) => node.listen(other, '127.0.0.1', resolve));
+  onTestFinished(() => void node.close());
+  const two = { ...profile, ca: authority.certificate, others: [`https://127.0.0.1:${other}`] };
+  writeFileSync(join(data, 'cli', 'operator.json'), JSON.stringify(two));
+  const { told: again } = await doctor('--from', 'security', '--env', join(folder, 'own.env'), '--data', data);
+  expect(again.diagnoses.filter(({ check }) => check === 'realm')).toMatchObject([
+    { subject: `the realm, as 127.0.0.1:${port} knows it`, state: 'warning' },
+    { subject: `the realm, as 127.0.0.1:${other} knows it`, state: 'ok' },
+  ]);
 });
 
 test('a database elsewhere without a CA is asked for nothing but its port', async () => {

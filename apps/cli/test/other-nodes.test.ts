@@ -5,24 +5,25 @@ import { freePort } from '@sallyport/support';
 import { expect, onTestFinished, test } from 'vitest';
 import { adminOf } from '../src/admin.ts';
 
-type Answering = { readonly url: string; readonly asked: string[] };
+type Answering = { readonly url: string; readonly asked: string[]; close(): void };
 
 const urlOf = (server: Pick<Server, 'address'>): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
 /** A node that answers everything with an empty list. */
-async function node(): Promise<Answering> {
+async function node(port = 0): Promise<Answering> {
   const asked: string[] = [];
   const server = createServer((request, response) => {
     asked.push(`${request.method} ${request.url?.split('?')[0]}`);
     response.end('[]');
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  onTestFinished(() => void server.close());
-  return { url: urlOf(server), asked };
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const close = (): void => void server.close().closeAllConnections();
+  onTestFinished(close);
+  return { url: urlOf(server), asked, close };
 }
 
 /** A node that reads what is asked and closes without a word: it may have done it. */
-async function broken(): Promise<Answering> {
+async function broken(): Promise<Omit<Answering, 'close'>> {
   const asked: string[] = [];
   const server = createTcp((socket: Socket) => {
     socket.on('data', (data) => {
@@ -52,6 +53,18 @@ test('where nobody listens another node is asked, also for what must not be done
   await admin.call(api.operators.invite, invite);
   await admin.call(api.groups.list);
   expect(good.asked).toEqual(['POST /v1/operators/olga/invite', 'GET /v1/groups']);
+});
+
+test('a command that asks often asks the other nodes each time', async () => {
+  const [first, second] = [await freePort(), await node()];
+  const admin = adminAt(`http://127.0.0.1:${first}`, second.url);
+  await admin.call(api.groups.list);
+  second.close();
+  const back = await node(first);
+  await admin.call(api.groups.list);
+  back.close();
+  expect([second.asked, back.asked]).toEqual([['GET /v1/groups'], ['GET /v1/groups']]);
+  await expect(admin.call(api.groups.list)).rejects.toMatchObject({ code: 'ERR_ADMIN_UNREACHABLE' });
 });
 
 test('a node that ends without an answer may have done it: only what may be done again is asked elsewhere', async () => {

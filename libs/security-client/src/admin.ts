@@ -49,10 +49,18 @@ export interface AdminPlace {
   /** How long an answer may take, ms: a revocation waits until it is in force. */
   readonly timeoutMs?: number;
   /**
-   * After how many ms a call that failed is made again, having been tried for `sinceMs`; undefined gives up. Absent: never. A change
+   * After how many ms a call that failed is made again; undefined gives up. Absent: never. A change
    * that is no longer known to have been done may only be repeated when it has an id.
    */
-  readonly again?: (error: AdminError, operation: Operation, sinceMs: number) => number | undefined;
+  readonly again?: (error: AdminError, operation: Operation, tried: Tried) => number | undefined;
+}
+
+/** How a call has fared that failed. */
+export interface Tried {
+  /** Since it was first made, ms. */
+  readonly ms: number;
+  /** How often no Security server answered it. */
+  readonly unanswered: number;
 }
 
 type Wanted<Name extends string, Part> = [Part] extends [undefined] ? unknown : { readonly [Key in Name]: Part };
@@ -104,12 +112,13 @@ export class AdminClient {
   /** Calls an operation. @throws AdminError */
   async call<O extends Operation>(operation: O, ...[call]: CallOf<O>): Promise<AnswerOf<O>> {
     const startedAt = performance.now();
-    for (;;) {
+    for (let unanswered = 0; ; ) {
       try {
         return (await this.#once(operation, (call ?? {}) as AnyCall)) as AnswerOf<O>;
       } catch (error) {
         if (!(error instanceof AdminError)) throw error;
-        const pauseMs = this.#place.again?.(error, operation, performance.now() - startedAt);
+        if (error.code === 'ERR_ADMIN_UNREACHABLE') unanswered += 1;
+        const pauseMs = this.#place.again?.(error, operation, { ms: performance.now() - startedAt, unanswered });
         if (pauseMs === undefined) throw error;
         this.#urls.push(this.#urls.shift()!);
         await new Promise((resolve) => setTimeout(resolve, pauseMs));

@@ -146,8 +146,8 @@ export class Site {
       ca: this.#ca,
       token,
       connectMs: 1_000,
-      again: ({ status: answered = 500 }, _operation, sinceMs) =>
-        answered >= 500 && sinceMs < CALL_MS ? AGAIN_MS : undefined,
+      again: ({ status: answered = 500 }, _operation, { ms }) =>
+        answered >= 500 && ms < CALL_MS ? AGAIN_MS : undefined,
     });
   }
 

@@ -65,7 +65,7 @@ export class Operator {
       token: this.#token,
       connectMs: CONNECT_MS,
       timeoutMs: ANSWER_MS,
-      again: ({ status = 500 }, _operation, sinceMs) => (status >= 500 && sinceMs < patienceMs ? PAUSE_MS : undefined),
+      again: ({ status = 500 }, _operation, { ms }) => (status >= 500 && ms < patienceMs ? PAUSE_MS : undefined),
     });
   }
 }

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import type { Diagnosis, WaitLimits } from '@sallyport/doctor';
 import { status } from '@sallyport/security-api/admin';
 import { AdminClient, AdminError } from '@sallyport/security-client/admin';
-import { loadProfile } from '../profile.ts';
+import { loadProfile, type OperatorProfile } from '../profile.ts';
 import { type GlobalOptions, profileFile } from '../program.ts';
 import type { Examination } from './examination.ts';
 
@@ -14,17 +14,33 @@ export function examinationsOfRealm(globals: GlobalOptions): Examination[] {
   return existsSync(file) ? [(limits) => askRealm(file, limits)] : [];
 }
 
-async function askRealm(file: string, { connectMs, answerMs }: WaitLimits): Promise<readonly Diagnosis[]> {
-  const { url, ca, token } = loadProfile(file);
+/** Every node of the profile is asked until one answers: what that says of the realm is what all would say. */
+async function askRealm(file: string, limits: WaitLimits): Promise<readonly Diagnosis[]> {
+  const profile = loadProfile(file);
+  const silent: Diagnosis[] = [];
+  for (const url of [profile.url, ...(profile.others ?? [])]) {
+    const { isHeard, diagnoses } = await askNode(url, profile, limits);
+    if (isHeard) return [...silent, ...diagnoses];
+    silent.push(...diagnoses);
+  }
+  return silent;
+}
+
+async function askNode(
+  url: string,
+  { ca, token }: Pick<OperatorProfile, 'ca' | 'token'>,
+  { connectMs, answerMs }: WaitLimits,
+): Promise<{ readonly isHeard: boolean; readonly diagnoses: readonly Diagnosis[] }> {
   const subject = `the realm, as ${new URL(url).host} knows it`;
   const admin = new AdminClient({ urls: [url], ca, token, connectMs, timeoutMs: answerMs });
   try {
     const { degraded } = await admin.call(status.get);
-    return degradedDiagnoses(subject, degraded);
+    return { isHeard: true, diagnoses: degradedDiagnoses(subject, degraded) };
   } catch (error) {
     if (!(error instanceof AdminError)) throw error;
     const { message: words } = error;
-    return [{ subject, check: CHECK, state: 'warning', words, next: 'sallyport status says more; sallyport login' }];
+    const next = 'sallyport status says more; sallyport login';
+    return { isHeard: false, diagnoses: [{ subject, check: CHECK, state: 'warning', words, next }] };
   } finally {
     await admin.close();
   }

@@ -54,7 +54,7 @@ export class TrialOperator {
   private constructor(side: AdminSide, token?: string) {
     this.#client = new AdminClient({
       ...{ urls: side.urls, ca: side.ca, token, connectMs: CONNECT_MS },
-      again: ({ status = 500 }, _operation, sinceMs) => (status >= 500 && sinceMs < PATIENCE_MS ? AGAIN_MS : undefined),
+      again: ({ status = 500 }, _operation, { ms }) => (status >= 500 && ms < PATIENCE_MS ? AGAIN_MS : undefined),
     });
   }
 
