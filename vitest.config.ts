@@ -23,7 +23,7 @@ export default defineConfig({
   test: {
     include: ['**/*.test.ts'],
     exclude: ['**/node_modules/**', '**/.tsbuild/**', '**/dist/**', ...turn.left],
-    globalSetup: ['deploy/packing/src/programs/before-tests.ts'],
+    globalSetup: ['deploy/packing/src/programs/before-tests.ts', 'test/support/src/run-folder.ts'],
     isolate: false,
     // Most of what takes long waits for servers: three files at a time even where there are two cores.
     maxWorkers: Math.max(3, availableParallelism() - 1),

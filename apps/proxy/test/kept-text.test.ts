@@ -1,11 +1,10 @@
-import { mkdtempSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { scratchFolder } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import { KeptText } from '../src/kept-text.ts';
 
 test('what Security said last of its database is there in the next run', async () => {
-  const file = join(mkdtempSync(join(tmpdir(), 'sallyport-witness-')), 'witness');
+  const file = join(scratchFolder(), 'witness');
   const kept = new KeptText(file, () => undefined);
   expect(kept.read()).toBeUndefined();
   for (let i = 0; i < 50; i++) kept.keep(`said.${i}`);

@@ -1,7 +1,6 @@
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { writeFileSync } from 'node:fs';
 import { Agent, type createServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import type { CertificateFiles } from '@sallyport/http-service';
@@ -101,7 +100,7 @@ test('every listener renews its own certificate before that ends, again and agai
 test('a certificate file that changes is taken over without a restart; a bad one is refused, and that is told', async () => {
   const { context: own, lines } = await scene();
   const { listeners } = own;
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-certificate-'));
+  const folder = scratchFolder();
   const paths = { certificateFile: join(folder, 'cert.pem'), keyFile: join(folder, 'key.pem') };
   const write = ({ certificate, key }: { certificate: string; key: string }): void => {
     writeFileSync(paths.certificateFile, certificate);

@@ -1,8 +1,8 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { mkdirSync, mkdtempSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 import { readAttestationFile, softwareAttestation } from '../src/index.ts';
 import { type Authority, androidMaker, attestedKey, chainStatement, issue } from './platforms.ts';
 
@@ -12,6 +12,7 @@ const CLAIM = { bound: BOUND, app: 'com.example.app', key: undefined, now: Date.
 /** A folder with files, and the path of the one that names the others. */
 function folderOf(said: unknown, files: Readonly<Record<string, string>> = {}): string {
   const folder = mkdtempSync(join(tmpdir(), 'attestation-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
   mkdirSync(join(folder, 'keys'));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
   writeFileSync(join(folder, 'attestation.json'), typeof said === 'string' ? said : JSON.stringify(said));

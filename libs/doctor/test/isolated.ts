@@ -1,9 +1,9 @@
 // Played by isolated.test.ts in a network and mounts of its own: one fault, and what the doctor says of it, as JSON.
 import { execFileSync } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, writeSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { closeSync, openSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import { TestAuthority } from '../../../test/support/src/authority.ts';
+import { scratchFolder } from '../../../test/support/src/scratch.ts';
 import {
   type Diagnosis,
   examineDisk,
@@ -42,7 +42,7 @@ async function security(rules: (port: number) => readonly string[]): Promise<rea
 }
 
 function fullDisk(): readonly Diagnosis[] {
-  const folder = mkdtempSync(join(tmpdir(), 'doctor-'));
+  const folder = scratchFolder();
   run('mount', '-t', 'tmpfs', '-o', 'size=256k', 'tmpfs', folder);
   const file = openSync(join(folder, 'all'), 'w');
   try {

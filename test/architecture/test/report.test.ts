@@ -1,9 +1,9 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { expect, test } from 'vitest';
+import { expect, onTestFinished, test } from 'vitest';
 
 const COUNT = fileURLToPath(new URL('../../../.ci/count.mjs', import.meta.url));
 const good = { numPassedTests: 7, numFailedTests: 0, success: true, testResults: [] };
@@ -13,6 +13,7 @@ const broken = { ...good, success: false, testResults: [{ status: 'failed', asse
 /** The last line and the exit code, for what `npm test` ended with and what it wrote. */
 function count(status: number, reports: Readonly<Record<string, unknown>>): Promise<[string, number]> {
   const folder = mkdtempSync(join(tmpdir(), 'reports-'));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
   for (const [name, report] of Object.entries(reports))
     writeFileSync(join(folder, `${name}.json`), JSON.stringify(report));
   return new Promise((resolve) => {

@@ -1,5 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   createKeyring,
@@ -13,6 +12,7 @@ import {
 } from '@sallyport/access';
 import { nodeCrypto } from '@sallyport/channel/node';
 import type { SqlStore } from '@sallyport/store-sql';
+import { scratchFolder } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import { guardLife } from '../../src/stores/life.ts';
 import { scene } from '../scene.ts';
@@ -30,7 +30,7 @@ async function guarded() {
     },
     query: async () => [{ system: place.system, walBytes: String(place.walBytes) }],
   } as unknown as SqlStore;
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-life-'));
+  const folder = scratchFolder();
   const start = () => {
     const fence = new EpochFence();
     const access = { ...bare, store: fencedStore(bare.store, fence) };
