@@ -2,7 +2,8 @@ import 'reflect-metadata';
 import { createHash, createPrivateKey, createPublicKey, webcrypto, X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { connect, type PeerCertificate } from 'node:tls';
-import { cryptoProvider, PemConverter, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import { cryptoProvider, Pkcs10CertificateRequestGenerator } from '@peculiar/x509';
+import { KEY_ALGORITHM, newKeys, privateKeyPem } from '@sallyport/certificates';
 import { decodeText, parseBase64Url } from '@sallyport/channel';
 import { JoinAnswer, PROXY_PATHS, parseJson, parserOf } from '@sallyport/security-api';
 import { readJsonFile, replacePrivateFile } from '@sallyport/settings';
@@ -11,7 +12,6 @@ import { SecurityClientError } from './errors.ts';
 
 cryptoProvider.set(webcrypto);
 
-const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 const parseJoinAnswer = parserOf(JoinAnswer);
 /** A node that says nothing for so long does not answer, ms: to a connection, and to a question. */
 const CONNECT_MS = 5_000;
@@ -63,16 +63,13 @@ function parseJoinToken(text: string): JoinToken {
 }
 
 async function newKey(): Promise<{ csr: string; key: string }> {
-  const keys = await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']);
+  const keys = await newKeys();
   return { csr: await requestFor(keys), key: await privateKeyPem(keys) };
 }
 
-async function privateKeyPem({ privateKey }: webcrypto.CryptoKeyPair): Promise<string> {
-  return PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', privateKey), 'PRIVATE KEY');
-}
-
 async function requestFor(keys: webcrypto.CryptoKeyPair): Promise<string> {
-  const csr = await Pkcs10CertificateRequestGenerator.create({ name: 'CN=proxy', keys, signingAlgorithm: ALGORITHM });
+  const signingAlgorithm = KEY_ALGORITHM;
+  const csr = await Pkcs10CertificateRequestGenerator.create({ name: 'CN=proxy', keys, signingAlgorithm });
   return csr.toString('pem');
 }
 
@@ -85,8 +82,8 @@ async function requestForKey(pem: string): Promise<string> {
   const publicKey = createPublicKey(pem).export({ type: 'spki', format: 'der' });
   const privateKey = createPrivateKey(pem).export({ type: 'pkcs8', format: 'der' });
   return requestFor({
-    publicKey: await webcrypto.subtle.importKey('spki', publicKey, ALGORITHM, true, ['verify']),
-    privateKey: await webcrypto.subtle.importKey('pkcs8', privateKey, ALGORITHM, true, ['sign']),
+    publicKey: await webcrypto.subtle.importKey('spki', publicKey, KEY_ALGORITHM, true, ['verify']),
+    privateKey: await webcrypto.subtle.importKey('pkcs8', privateKey, KEY_ALGORITHM, true, ['sign']),
   });
 }
 
