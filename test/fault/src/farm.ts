@@ -470,14 +470,20 @@ function isUnsaid(error: unknown): boolean {
   return UNSAID.has((error as DeviceError).code);
 }
 
+/** How often something that was refused is tried, and how long what nobody answered, ms. */
+const ATTEMPTS = 10;
+const PATIENCE_MS = 90_000;
+
 /** Repeats what an impatient SDK call gave up on; only some errors, where told so. */
 async function patiently(work: () => Promise<void>, again: (error: unknown) => boolean = () => true): Promise<void> {
+  const until = performance.now() + PATIENCE_MS;
   for (let attempt = 1; ; attempt++) {
     try {
       return await work();
     } catch (error) {
-      if (attempt === 10 || !again(error)) throw error;
-      await sleep(200 * attempt);
+      const isEnough = isUnsaid(error) ? performance.now() > until : attempt >= ATTEMPTS;
+      if (isEnough || !again(error)) throw error;
+      await sleep(200 * Math.min(attempt, ATTEMPTS));
     }
   }
 }
