@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds Kubernetes, Helm and what a cluster wants beside them from the Go module proxy into $K8S/bin, once: what is there in its version
-# is not built again. Needs Go 1.26, gcc and 13 GB for Go's caches; about twenty minutes on two free cores. With `judge` only what judges
-# manifests: half of that.
+# is not built again. Needs Go 1.26, gcc and 13 GB for Go's caches; about half an hour on two free cores. With `judge` only what judges
+# manifests: a third of that.
 set -euo pipefail
 K8S=${K8S:?set K8S to a folder that stays}
 GO_NICE=${GO_NICE:-15}
@@ -10,6 +10,8 @@ HELM=3.19.5
 COREDNS=1.12.4
 KUBE_ROUTER=2.1.0
 METRICS_SERVER=0.8.0
+PROMETHEUS=0.313.2
+PROMETHEUS_ADAPTER=0.12.0
 export PATH=$PATH:/usr/local/go/bin GOFLAGS="-p=2 -buildvcs=false -mod=mod" GOWORK=off GOTOOLCHAIN=local
 mkdir -p "$K8S/bin" "$K8S/modules" "$K8S/stamps"
 
@@ -55,11 +57,12 @@ kubernetes_program() {
 # What keeps the namespaces of a pod.
 pause() { gcc -Os -static -s -DVERSION=3.10 -o "$K8S/bin/pause" "$(module_folder "k8s.io/kubernetes@v$KUBERNETES")/build/pause/linux/pause.c"; }
 
-metrics_server() {
-  mkdir -p "$K8S/modules/metrics-server"; cd "$K8S/modules/metrics-server"
-  [ -f go.mod ] || go mod init scratch.local/metrics-server
-  go get "sigs.k8s.io/metrics-server/cmd/metrics-server@v$METRICS_SERVER" 2> >(grep -v 'added\|downloading' >&2 || true)
-  quietly go build -ldflags '-s -w' -o "$K8S/bin/" sigs.k8s.io/metrics-server/cmd/metrics-server
+# program NAME PACKAGE VERSION: one whose module replaces others, which `go install` refuses. It needs nothing beside it.
+program() {
+  mkdir -p "$K8S/modules/$1"; cd "$K8S/modules/$1"
+  [ -f go.mod ] || go mod init "scratch.local/$1"
+  go get "$2@v$3" 2> >(grep -v 'added\|downloading' >&2 || true)
+  CGO_ENABLED=0 quietly go build -ldflags '-s -w' -o "$K8S/bin/$1" "$2"
 }
 
 tool() { GOBIN=$K8S/bin quietly go install -ldflags '-s -w' "$1@v$2"; }
@@ -76,5 +79,9 @@ done
 timed pause "$KUBERNETES" pause
 timed coredns "$COREDNS" tool github.com/coredns/coredns "$COREDNS"
 timed kube-router "$KUBE_ROUTER" tool github.com/cloudnativelabs/kube-router/v2/cmd/kube-router "$KUBE_ROUTER"
-timed metrics-server "$METRICS_SERVER" metrics_server
+timed metrics-server "$METRICS_SERVER" program metrics-server sigs.k8s.io/metrics-server/cmd/metrics-server "$METRICS_SERVER"
+# Of what Prometheus can find servers by, only the cluster.
+GOFLAGS="$GOFLAGS -tags=remove_all_sd,enable_kubernetes_sd" \
+  timed prometheus "$PROMETHEUS" program prometheus github.com/prometheus/prometheus/cmd/prometheus "$PROMETHEUS"
+timed prometheus-adapter "$PROMETHEUS_ADAPTER" program prometheus-adapter sigs.k8s.io/prometheus-adapter/cmd/adapter "$PROMETHEUS_ADAPTER"
 say "everything is in $K8S/bin"

@@ -10,7 +10,7 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type Layer, packLayer } from '../images/layer.ts';
 import { ImageLayout } from '../images/oci.ts';
@@ -64,7 +64,8 @@ export class TrialCluster {
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(join(folder, 'images'), { recursive: true });
     for (const image of images) cpSync(image, join(folder, 'images', `${image.split('/').at(-1)}`));
-    packPause(join(built, 'bin', 'pause'), join(folder, 'images', 'pause.tar'));
+    const entry = { Entrypoint: ['/pause'], User: '65535:65535' };
+    packPrograms('localhost/pause:3.10', [join(built, 'bin', 'pause')], join(folder, 'images', 'pause.tar'), entry);
     const cluster = new TrialCluster(folder, join(built, 'bin'));
     cluster.#script(built, 'control.sh');
     cluster.#script(built, 'node.sh', '1');
@@ -126,6 +127,17 @@ export class TrialCluster {
     return this.#images('import', archive);
   }
 
+  /** Brings programs that were built beside the cluster to both nodes, as an image with nothing else in it. */
+  async importPrograms(image: string, names: readonly string[]): Promise<void> {
+    const archive = join(this.#folder, 'images', 'programs.tar');
+    packPrograms(
+      image,
+      names.map((name) => join(this.#bin, name)),
+      archive,
+    );
+    await this.import(archive);
+  }
+
   async #images(...command: readonly string[]): Promise<void> {
     for (const node of NODES)
       await run(join(this.#folder, node, 'inside'), [
@@ -168,22 +180,23 @@ function runningPod({ metadata, spec, status }: PodObject): RunningPod {
   };
 }
 
-/** The image of what keeps the namespaces of a pod. */
-function packPause(program: string, archive: string): void {
-  const scratch = mkdtempSync('/var/tmp/sallyport-pause-');
+/** Packs an image of programs that need nothing beside them. @throws Error when one was not built */
+function packPrograms(
+  image: string,
+  programs: readonly string[],
+  archive: string,
+  config: Readonly<Record<string, unknown>> = {},
+): void {
+  const scratch = mkdtempSync('/var/tmp/sallyport-programs-');
   try {
     const [root, place] = [join(scratch, 'root'), join(scratch, 'oci')];
     mkdirSync(root);
-    cpSync(program, join(root, 'pause'));
+    for (const program of programs) cpSync(program, join(root, basename(program)));
     const layers: Layer[] = [packLayer(root, 0)];
     const layout = new ImageLayout(place);
-    const config = { Entrypoint: ['/pause'], User: '65535:65535' };
     const architecture = process.arch === 'x64' ? 'amd64' : process.arch;
-    layout.addImage(
-      'localhost/pause:3.10',
-      { created: '1970-01-01T00:00:00Z', architecture, config, history: ['pause'] },
-      layers,
-    );
+    const created = '1970-01-01T00:00:00Z';
+    layout.addImage(image, { created, architecture, config, history: programs.map((name) => basename(name)) }, layers);
     layout.close();
     execFileSync('tar', ['--create', `--file=${archive}`, '-C', place, '.']);
   } finally {

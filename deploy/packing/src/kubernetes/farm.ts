@@ -25,7 +25,8 @@ export const BACKEND_PORTS = { opened: 8_080, closed: 8_081 };
 const SECURITY_REPLICAS = 2;
 /** Proxies that the autoscaler may have, and how much of what they asked for they may use, percent. */
 export const PROXIES = { least: 2, most: 4, cpuPercent: 50 };
-const DEVICES = 24;
+/** Devices that use the farm, with a channel each. */
+export const DEVICES = 24;
 const PAUSE_MS = 400;
 /** How long a rollout may take, s: machines are shared. */
 const ROLLOUT = '600s';

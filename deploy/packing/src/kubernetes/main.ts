@@ -15,10 +15,10 @@ const HELP = `npm run kubernetes -- [COMMAND] [--folder FOLDER]
   run [STEP…]     (without a command, too) brings up a cluster of two nodes on this machine, installs the chart, lets devices use the
                   farm, takes the steps (${STEP_NAMES.join(', ')}; all unless named) and prints a tally. Builds images that are
                   missing or of another commit (--as-built: takes those that lie in dist/images). With --before PROJECT the farm
-                  begins with another version: a folder with it, and its images in dist/images. Root, about twenty minutes, and the
+                  begins with another version: a folder with it, and its images in dist/images. Root, ten to twenty minutes, and the
                   Debian packages containerd, runc, etcd-server, containernetworking-plugins, conntrack, ipset, iptables, ethtool,
                   mmdebstrap, postgresql and redis-server
-  build [judge]   builds Kubernetes and what belongs to it from the Go module proxy, once: Go 1.26 and gcc, twenty minutes on two free
+  build [judge]   builds Kubernetes and what belongs to it from the Go module proxy, once: Go 1.26 and gcc, half an hour on two free
                   cores; with "judge" only what that needs
   render          writes the manifests of deploy/kubernetes/rendered anew
   judge           lints the chart, looks whether the manifests are those of the chart, and lets the schemas of the newest three
@@ -68,8 +68,8 @@ function judge(): void {
 async function run(): Promise<void> {
   const images = join(ROOT, 'dist', 'images');
   if (!isIsolated()) {
-    if (!existsSync(join(folder, 'bin', 'kubelet')))
-      throw new Error(`there is no Kubernetes in ${folder}: npm run kubernetes -- build`);
+    if (!existsSync(join(folder, 'bin', 'prometheus-adapter')))
+      throw new Error(`a part of Kubernetes is not in ${folder}: npm run kubernetes -- build`);
     if (!(values['as-built'] || areBuilt(images))) buildImages(images, say);
     clearCluster(folder);
     process.once('exit', () => clearCluster(folder));

@@ -5,9 +5,19 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { waitFor } from '@sallyport/support';
 import { ROOT } from '../source.ts';
 import { TrialTally } from '../trial/tally.ts';
+import { serveChannelMetrics } from './channel-metrics.ts';
 import { NAMESPACE, OUTSIDE, type RunningPod, TrialCluster } from './cluster.ts';
 import { EndedContainers } from './ends.ts';
-import { allWell, chartOf, type InstalledVersion, installFarm, PROXIES, rolledOut, type TrialFarm } from './farm.ts';
+import {
+  allWell,
+  chartOf,
+  DEVICES,
+  type InstalledVersion,
+  installFarm,
+  PROXIES,
+  rolledOut,
+  type TrialFarm,
+} from './farm.ts';
 import { judgePolicies } from './policies.ts';
 
 /** What a trial is made with. */
@@ -36,6 +46,7 @@ interface Scene extends TrialFarm {
 /** What is done to the farm while devices use it, in this order. */
 const STEPS = {
   ...{ upgrade: upgradeFarm, policies: tryPolicies, drain: drainNode, scale: scaleProxies, kill: killPods },
+  channels: scaleByChannels,
   outage: takeDatabaseAway,
 };
 /** Name of one of them. */
@@ -185,31 +196,48 @@ async function drainNode(scene: Scene): Promise<void> {
 const LOW_AIM = 5;
 
 async function scaleProxies(scene: Scene): Promise<void> {
-  const { cluster, load, next } = scene;
-  const until = (wanted: number): Promise<void> =>
-    waitFor(
-      async () => (await cluster.pods('proxy')).filter(({ ready, ending }) => ready && !ending).length === wanted,
-      `${wanted} Proxies`,
-      () => '',
-      SCALES_WITHIN_MS,
-    );
-  const aimAt = (percent: number): Promise<string> =>
-    cluster.helm(
-      ...['upgrade', 'farm', next.chart, '--reset-then-reuse-values'],
-      ...['--set', `proxy.autoscaling.cpuPercent=${percent}`],
-    );
+  const { load } = scene;
+  const aimAt = (percent: number): Promise<string> => setAutoscaling(scene, 'cpuPercent', percent);
   const { least, most, cpuPercent } = PROXIES;
   const what = `the autoscaler, aiming at ${LOW_AIM} % and ${cpuPercent} % again, from ${least} to ${most} Proxies and back`;
   await count(scene, what, async () => {
     load.pauseMs = BUSY_PAUSE_MS;
     await aimAt(LOW_AIM);
-    await until(most);
-    scene.say(`${most} Proxies`);
+    await untilThereAre(scene, most);
     load.pauseMs = QUIET_PAUSE_MS;
     await aimAt(cpuPercent);
-    await until(least);
-    scene.say(`${least} Proxies`);
+    await untilThereAre(scene, least);
     load.pauseMs = USUAL_PAUSE_MS;
+  });
+}
+
+function setAutoscaling({ cluster, next }: Scene, name: 'cpuPercent' | 'channels', value: number): Promise<string> {
+  const set = ['--set', `proxy.autoscaling.${name}=${value}`];
+  return cluster.helm('upgrade', 'farm', next.chart, '--reset-then-reuse-values', ...set);
+}
+
+async function untilThereAre({ cluster, say }: Scene, wanted: number): Promise<void> {
+  const so = async (): Promise<boolean> =>
+    (await cluster.pods('proxy')).filter(({ ready, ending }) => ready && !ending).length === wanted;
+  await waitFor(so, `${wanted} Proxies`, () => '', SCALES_WITHIN_MS);
+  say(`${wanted} Proxies`);
+}
+
+/** Channels of a Proxy of which the devices of a trial have twice as many on the fewest Proxies, and more than they will ever have. */
+const CHANNELS = { few: DEVICES / PROXIES.least / 2, many: 1_000 };
+
+/** As an operator sets it up who follows `docs/kubernetes.md`: by what Prometheus counts, and its adapter serves. */
+async function scaleByChannels(scene: Scene): Promise<void> {
+  const { least, most } = PROXIES;
+  await serveChannelMetrics(scene.cluster);
+  const what = `the autoscaler, aiming at ${CHANNELS.few} and ${CHANNELS.many} channels a Proxy, from ${least} to ${most} and back`;
+  await count(scene, what, async () => {
+    scene.load.pauseMs = QUIET_PAUSE_MS;
+    await setAutoscaling(scene, 'channels', CHANNELS.few);
+    await untilThereAre(scene, most);
+    await setAutoscaling(scene, 'channels', CHANNELS.many);
+    await untilThereAre(scene, least);
+    scene.load.pauseMs = USUAL_PAUSE_MS;
   });
 }
 

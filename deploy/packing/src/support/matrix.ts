@@ -178,7 +178,7 @@ export const MATRIX: readonly Supported[] = [
       test: 'an autoscaler by channels asks for the metric that Proxies have and the example of an adapter serves',
       only: 'names',
     },
-    note: '`deploy/kubernetes/examples/prometheus-adapter.yaml`; no adapter was run',
+    note: '`deploy/kubernetes/examples/prometheus-adapter.yaml`; 0.12.0 with Prometheus 3.13 in `npm run kubernetes`',
   },
   {
     area: 'Kubernetes',
