@@ -1,6 +1,6 @@
-import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { scratchFolder } from '@sallyport/support';
 import { expect, test } from 'vitest';
 import { openSpool } from '../../src/backup/make-export.ts';
 
@@ -15,18 +15,16 @@ async function textOf(content: AsyncIterable<Uint8Array>): Promise<string> {
 }
 
 test('a spool is read as often as there are targets, and leaves no file however its process ends', async () => {
-  const folder = join(mkdtempSync(join(tmpdir(), 'sallyport-test-')), 'backup');
+  const folder = join(scratchFolder(), 'backup');
   const spool = await openSpool(folder);
   await spool.write(pieces('one ', 'two'));
   expect(readdirSync(folder)).toEqual([]);
   expect(await Promise.all([textOf(spool.read()), textOf(spool.read())])).toEqual(['one two', 'one two']);
   await spool.close();
-  rmSync(folder, { recursive: true });
 });
 
 test('where there is no room for it, that is said by its name', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'sallyport-test-'));
+  const folder = scratchFolder();
   writeFileSync(join(folder, 'backup'), 'a file');
   await expect(openSpool(join(folder, 'backup'))).rejects.toMatchObject({ code: 'ERR_BACKUP_SPOOL' });
-  rmSync(folder, { recursive: true });
 });
