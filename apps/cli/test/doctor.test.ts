@@ -142,7 +142,8 @@ test('what the realm says is degraded are warnings with what to do, and an API t
   for (const { next } of realm) expect(next).toContain('sallyport status');
   const [other, authority] = [await freePort(), await TestAuthority.create('Nodes')];
   const { certificate: cert, key } = await authority.issue({ names: ['127.0.0.1'] });
-  const node = createServer({ cert, key }, (_, response) => response.end('{"degraded":[]}'));
+  let [status, answer] = [200, '{"degraded":[]}'];
+  const node = createServer({ cert, key }, (_, response) => response.writeHead(status).end(answer));
   await new Promise<void>((resolve) => node.listen(other, '127.0.0.1', resolve));
   onTestFinished(() => void node.close());
   const two = { ...profile, ca: authority.certificate, others: [`https://127.0.0.1:${other}`] };
@@ -151,6 +152,14 @@ test('what the realm says is degraded are warnings with what to do, and an API t
   expect(again.diagnoses.filter(({ check }) => check === 'realm')).toMatchObject([
     { subject: `the realm, as 127.0.0.1:${port} knows it`, state: 'warning' },
     { subject: `the realm, as 127.0.0.1:${other} knows it`, state: 'ok' },
+  ]);
+  // A node that refuses the credential has answered: the others would say the same.
+  [status, answer] = [401, '{"code":"ERR_SECURITY_OPERATOR","detail":"the credential has ended"}'];
+  const ended = { ...two, url: two.others[0], others: [profile.url] };
+  writeFileSync(join(data, 'cli', 'operator.json'), JSON.stringify(ended));
+  const { told: refused } = await doctor('--from', 'security', '--env', join(folder, 'own.env'), '--data', data);
+  expect(refused.diagnoses.filter(({ check }) => check === 'realm')).toMatchObject([
+    { subject: `the realm, as 127.0.0.1:${other} knows it`, state: 'warning' },
   ]);
 });
 

@@ -14,7 +14,7 @@ export function examinationsOfRealm(globals: GlobalOptions): Examination[] {
   return existsSync(file) ? [(limits) => askRealm(file, limits)] : [];
 }
 
-/** Every node of the profile is asked until one answers: what that says of the realm is what all would say. */
+/** Every node of the profile is asked until one answers: what that says of the realm, or of the credential, is what all would say. */
 async function askRealm(file: string, limits: WaitLimits): Promise<readonly Diagnosis[]> {
   const profile = loadProfile(file);
   const silent: Diagnosis[] = [];
@@ -38,9 +38,10 @@ async function askNode(
     return { isHeard: true, diagnoses: degradedDiagnoses(subject, degraded) };
   } catch (error) {
     if (!(error instanceof AdminError)) throw error;
-    const { message: words } = error;
+    const { message: words, status: answered } = error;
+    const isHeard = error.code !== 'ERR_ADMIN_UNREACHABLE' && answered !== undefined && answered < 500;
     const next = 'sallyport status says more; sallyport login';
-    return { isHeard: false, diagnoses: [{ subject, check: CHECK, state: 'warning', words, next }] };
+    return { isHeard, diagnoses: [{ subject, check: CHECK, state: 'warning', words, next }] };
   } finally {
     await admin.close();
   }
