@@ -10,12 +10,12 @@ import { AppProcess } from '@sallyport/local-cluster';
 import { ChildPostgres, SqlStore } from '@sallyport/store-sql';
 import { sampleSession } from '../../../libs/access/test/sample-session.ts';
 import { CONTEXT } from './load/channel-lane.ts';
-import { AUTHORITY, type LaneKind, type LaneSession, type LargeFile } from './load/lane.ts';
+import { AUTHORITY, type LaneKind, type LaneSession } from './load/lane.ts';
 import { Operator } from './operator.ts';
 import { PORTS } from './ports.ts';
 import { cpuMicros, family, memoryMiB } from './processes.ts';
 import type { Subject } from './subject.ts';
-import { publishUpdate } from './update.ts';
+import { publishUpdate, type Update } from './update.ts';
 
 const PASSWORD = 'bench password';
 const REALM = 'main';
@@ -42,7 +42,7 @@ export class Gateway {
   readonly #proxies: AppProcess[] = [];
   /** The installation that the others are copies of. */
   #sample = '';
-  #update: Promise<LargeFile> | undefined;
+  #update: Promise<Update> | undefined;
 
   private constructor(
     folder: string,
@@ -182,7 +182,7 @@ export class Gateway {
   }
 
   /** An update of the size of the large file, for whoever is in the group staff. */
-  update(): Promise<LargeFile> {
+  update(): Promise<Update> {
     const { ready } = this.#security;
     this.#update ??= publishUpdate({ folder: this.#folder, ready, operator: this.operator });
     return this.#update;

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import { UPDATE_AUTHORITY } from '@sallyport/channel';
 import type { AppProcess } from '@sallyport/local-cluster';
 import { makeZip, sallyport } from '@sallyport/support';
@@ -8,6 +9,13 @@ import { content, LARGE_BYTES, type LargeFile } from './load/lane.ts';
 import type { Operator } from './operator.ts';
 
 const APP = 'com.example.large';
+
+/** An update that devices download. */
+export interface Update {
+  readonly file: LargeFile;
+  /** CRC-32 of its package. */
+  readonly crc: number;
+}
 
 /** Who is asked to publish it, and where its files and the operator's profile lie. */
 export interface UpdatePlace {
@@ -17,10 +25,10 @@ export interface UpdatePlace {
 }
 
 /** Publishes a large web app to the group staff, as an operator does it by commands, and says where devices get its package. */
-export async function publishUpdate({ folder, ready, operator }: UpdatePlace): Promise<LargeFile> {
+export async function publishUpdate({ folder, ready, operator }: UpdatePlace): Promise<Update> {
   const at = (name: string): string => join(folder, name);
-  const run = async (args: readonly string[], input = ''): Promise<string> => {
-    const { code, stdout, stderr } = await sallyport(['--data', at('profile'), '--reason', 'bench', ...args], input);
+  const run = async (args: readonly string[], input = '', profile = 'profile'): Promise<string> => {
+    const { code, stdout, stderr } = await sallyport(['--data', at(profile), '--reason', 'bench', ...args], input);
     if (code !== 0) throw new Error(stderr || stdout);
     return stdout;
   };
@@ -44,10 +52,11 @@ export async function publishUpdate({ folder, ready, operator }: UpdatePlace): P
   const file = at('large.zip');
   const zipped = largeWebApp();
   writeFileSync(file, zipped);
-  const said = await run(['--data', at('ci'), 'app', 'publish', file]);
+  const said = await run(['app', 'publish', file], '', 'ci');
   const [, id = ''] = /app sign (\S+)/.exec(said)!;
   await run(['app', 'sign', id, '--key', at('targets.json'), '--package', file]);
-  return { authority: UPDATE_AUTHORITY, path: `/v1/packages/${createHash('sha256').update(zipped).digest('hex')}` };
+  const path = `/v1/packages/${createHash('sha256').update(zipped).digest('hex')}`;
+  return { file: { authority: UPDATE_AUTHORITY, path }, crc: crc32(zipped) };
 }
 
 function largeWebApp(): Buffer {

@@ -71,6 +71,12 @@ export function allRight({ problems }: Outcome): void {
     throw new Error(`wrong answers: ${wrong.map(([name, count]) => `${name} ${count}`).join(', ')}`);
 }
 
+/** @throws Error when any transfer of a measurement brought other bytes than those of this CRC-32 */
+export function allArrived(outcome: Outcome, crc: number): void {
+  allRight(outcome);
+  if (!outcome.sums.every((sum) => sum === crc)) throw new Error('the bytes that arrived are others');
+}
+
 /** What a Proxy may refuse when the machine stalls: more of it would not be the same work any more. */
 const MAX_REFUSED = 0.01;
 

@@ -119,22 +119,24 @@ export class HttpLane implements Lane {
         if (problem) reject(new Error(problem));
         else resolve(direction === 'down' ? crc : Number(text));
       };
-      const [connection] = this.#connections;
+      // Small requests may be under way on others.
+      const connection = this.#connections.find(({ idle }) => idle);
+      if (!connection) return reject(new Error(NO_ROOM));
       if (direction === 'up') {
         const take = (part: Buffer): boolean => {
           text += part.toString('latin1');
           return true;
         };
         const head = `POST ${PATHS.upload} HTTP/1.1\r\n${this.#head}content-length: ${bytes}\r\n\r\n`;
-        connection!.ask(head, take, done);
-        void sendAll(connection!, bytes);
+        connection.ask(head, take, done);
+        void sendAll(connection, bytes);
         return;
       }
       const take = (part: Buffer): boolean => {
         crc = crc32(part, crc);
         return true;
       };
-      connection!.ask(`GET ${PATHS.large} HTTP/1.1\r\n${this.#head}\r\n`, take, done);
+      connection.ask(`GET ${PATHS.large} HTTP/1.1\r\n${this.#head}\r\n`, take, done);
     });
   }
 
