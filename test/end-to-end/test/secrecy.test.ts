@@ -8,7 +8,7 @@ import { freePort } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
 import { CONTEXT, Gateway, PASSWORD } from '../src/gateway.ts';
-import { filesUnder, keptBySecurity } from '../src/kept-files.ts';
+import { contentsUnder, keptBySecurity } from '../src/kept-files.ts';
 import { RecordingProxy } from '../src/recording-proxy.ts';
 
 const CANARIES = { path: 'canary-in-a-path', header: 'canary-in-a-header', body: 'canary-in-a-body' };
@@ -77,7 +77,7 @@ test('what a Proxy keeps on disk opens no login: no key of Security and no secre
   const kek = JSON.parse(readFileSync(join(gateway.folder, 'security-data', 'security', 'kek.json'), 'utf8')).keys[
     '1'
   ] as string;
-  const files = filesUnder(join(gateway.folder, 'p1')).map((file) => readFileSync(file));
+  const files = contentsUnder(join(gateway.folder, 'p1'));
   const log = Buffer.from(gateway.proxies.map((proxy) => proxy.log).join(''));
   for (const secret of [record.deviceSecret, record.keys!.current, record.session!.secret].flatMap(formsOf)) {
     for (const content of [...files, log]) expect(content.includes(secret)).toBe(false);
