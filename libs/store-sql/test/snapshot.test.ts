@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { randomInt } from 'node:crypto';
 import { inspect } from 'node:util';
 import { type AnyRow, TABLE_NAMES, TABLES } from '@sallyport/access/store';
+import { randomFrom } from '@sallyport/support';
 import pg from 'pg';
 import { afterAll, expect, test } from 'vitest';
 import {
@@ -34,15 +35,10 @@ async function emptyDatabase(): Promise<DatabaseAddress> {
   return { ...server.address, database };
 }
 
-/** Small, quick and the same for one seed (mulberry32). */
+/** Whole numbers from 0 on, the same for one seed. */
 function randomOf(seed: number): (below: number) => number {
-  let state = seed;
-  return (below) => {
-    state = (state + 0x6d2b79f5) | 0;
-    let value = Math.imul(state ^ (state >>> 15), 1 | state);
-    value = (value + Math.imul(value ^ (value >>> 7), 61 | value)) ^ value;
-    return ((value ^ (value >>> 14)) >>> 0) % below;
-  };
+  const random = randomFrom(seed);
+  return (below) => Math.floor(random() * below);
 }
 
 const TEXTS = ['', '\\.', '\t', '\n\\.\n', '\\N', '"', "'", '\r\n', 'ünï', '🛡', 'a\\b\\\\', '\u2028', '{}', '\\x00'];

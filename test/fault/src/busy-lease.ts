@@ -3,7 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
 import { LeaseClock } from '@sallyport/lease';
 import { processClocks } from '@sallyport/security-client';
-import { randomFrom } from './random.ts';
+import { randomFrom } from '@sallyport/support';
 
 // A process of its own: the lease of a Proxy that never rests, on the clocks of the machine. A second thread moves the wall
 // clock and the time since boot at any moment, also between two reads. Started by the scenario `quota`.

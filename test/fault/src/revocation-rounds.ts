@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Device, DeviceError } from '@sallyport/device';
 import * as api from '@sallyport/security-api/admin';
-import { caughtUp } from '@sallyport/support';
+import { caughtUp, randomFrom } from '@sallyport/support';
 import { AUTHORITY, type Farm } from './farm.ts';
-import { randomFrom } from './random.ts';
 import { say } from './stores.ts';
 
 /** Rounds that run beside each other. */

@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { randomFrom } from './random.ts';
+import { randomFrom } from '@sallyport/support';
 import type { Scale } from './scenarios/scenario.ts';
 import { say } from './stores.ts';
 import { type Found, Tally } from './tally.ts';

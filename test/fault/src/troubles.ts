@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { Repeating } from '@sallyport/support';
+import { Repeating, randomFrom } from '@sallyport/support';
 import type { Farm } from './farm.ts';
-import { pick, randomFrom } from './random.ts';
+import { pick } from './pick.ts';
 
 /** A trouble that begins, and what ends it. */
 export interface Trouble {

@@ -5,7 +5,7 @@ import type { Repeating } from '@sallyport/support';
 import type { Farm, Server } from './farm.ts';
 import { copyDatabase, dropDatabase, realmCommand } from './going-back.ts';
 import type { Operator } from './operator.ts';
-import { pick } from './random.ts';
+import { pick } from './pick.ts';
 import { say } from './stores.ts';
 import { allTroubles, faultsOf, proxyTroubles } from './troubles.ts';
 import { Cohort, type RoundKind, type WatchedRound } from './watched-round.ts';

@@ -1,18 +1,16 @@
+import { randomFrom } from '@sallyport/support';
+
 /** Random choices that a seed repeats. Not for secrets. */
 export class Random {
-  #state: number;
+  readonly #random: () => number;
 
   constructor(seed: number) {
-    this.#state = seed >>> 0;
+    this.#random = randomFrom(seed);
   }
 
-  /** From 0 on, below 1 (mulberry32). */
+  /** From 0 on, below 1. */
   next(): number {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let t = this.#state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 4_294_967_296;
+    return this.#random();
   }
 
   /** A whole number from 0 on, below `below`. */

@@ -1,3 +1,5 @@
+import { randomFrom } from '@sallyport/support';
+
 /** A machine of the simulation: its clocks, and when it stands still. */
 export interface Machine {
   readonly name: string;
@@ -121,15 +123,4 @@ function before(a: Event, b: Event): boolean {
 /** Lets everything run that waits for a promise which is kept already: a tick comes when none of it is left. */
 function settled(): Promise<void> {
   return new Promise((resolve) => process.nextTick(resolve));
-}
-
-/** Random numbers from a seed (mulberry32). */
-function randomFrom(seed: number): () => number {
-  let state = seed | 0;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
 }

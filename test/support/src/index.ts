@@ -24,6 +24,7 @@ export { inTime } from './in-time.ts';
 export { inLanes } from './lanes.ts';
 export { DRIVER_ADDRESS, isIsolated, Network, runIsolated } from './network.ts';
 export { freePort } from './ports.ts';
+export { randomFrom } from './random.ts';
 export { Repeating } from './repeating.ts';
 export { scratchFolder } from './scratch.ts';
 export { freeBasePort, type StartedAll, startAll, startCluster } from './start-all.ts';

@@ -1,8 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { TcpFaultProxy, TcpFaults } from '@sallyport/local-cluster';
-import { Repeating } from '@sallyport/support';
+import { Repeating, randomFrom } from '@sallyport/support';
 import { Farm } from '../farm.ts';
-import { randomFrom } from '../random.ts';
 import { RevocationRounds } from '../revocation-rounds.ts';
 import { say } from '../stores.ts';
 import { Tally } from '../tally.ts';

@@ -1,6 +1,6 @@
+import { randomFrom } from '@sallyport/support';
 import { Farm } from '../farm.ts';
 import { leaseToStartIn } from '../going-back.ts';
-import { randomFrom } from '../random.ts';
 import { Tally } from '../tally.ts';
 import { type GoneBack, LONG_ROUNDS, type Part, RESTORES, SHORT_ROUNDS, TwiceRestored } from '../twice-restored.ts';
 import type { WatchedRound } from '../watched-round.ts';
