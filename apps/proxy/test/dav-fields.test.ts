@@ -1,10 +1,11 @@
 import type { Field, RequestHead } from '@sallyport/channel';
 import { encodeMessageEnd, encodeRequestHead } from '@sallyport/channel';
 import { afterAll, expect, test } from 'vitest';
+import { testStream } from '../../../libs/channel/test/lone-stream.ts';
 import type { Wanted } from '../src/serving/rights.ts';
 import { davFields, secondPath } from '../src/streams/dav-fields.ts';
 import { HttpExchange } from '../src/streams/http.ts';
-import { TestHost, testStream } from './stream-place.ts';
+import { TestHost } from './stream-place.ts';
 
 const head = (fields: Field[], method = 'MOVE'): RequestHead => ({
   method,

@@ -2,12 +2,13 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeChunkPrefix, encodeRequestHead, encodeText, encodeWsMessage, prefix8 } from '@sallyport/channel';
 import { afterEach, expect, test } from 'vitest';
+import { sentBy, testStream } from '../../../libs/channel/test/lone-stream.ts';
 import type { Exchange } from '../src/streams/exchange.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 import { TcpExchange } from '../src/streams/tcp.ts';
 import { WebSocketExchange } from '../src/streams/web-socket.ts';
 import { acceptOf } from '../src/web-socket/accept.ts';
-import { type HostState, sentBy, TestHost, testStream } from './stream-place.ts';
+import { type HostState, TestHost } from './stream-place.ts';
 
 const WAIT = { timeout: 10_000, interval: 5 };
 /** Long enough for what is on its way to arrive. */

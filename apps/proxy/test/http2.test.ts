@@ -26,10 +26,11 @@ import {
 import type { Backend } from '@sallyport/security-api';
 import { selfSigned } from '@sallyport/support';
 import { afterEach, expect, test } from 'vitest';
+import { testStream } from '../../../libs/channel/test/lone-stream.ts';
 import { Backends } from '../src/backend/backends.ts';
 import { tryBackend } from '../src/backend/try.ts';
 import { HttpExchange } from '../src/streams/http.ts';
-import { TestHost, testStream } from './stream-place.ts';
+import { TestHost } from './stream-place.ts';
 
 const FRAME_HEAD_BYTES = 8;
 const NETWORKS = ['127.0.0.0/8'];

@@ -10,11 +10,12 @@ import {
 } from '@sallyport/channel';
 import { afterEach, expect, test } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { testStream } from '../../../libs/channel/test/lone-stream.ts';
 import { Gate, type Look } from '../src/serving/gate.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 import { TcpExchange } from '../src/streams/tcp.ts';
 import { WebSocketExchange } from '../src/streams/web-socket.ts';
-import { TestHost, testStream } from './stream-place.ts';
+import { TestHost } from './stream-place.ts';
 
 const closing: (() => void)[] = [];
 afterEach(() => {

@@ -17,11 +17,12 @@ import {
 } from '@sallyport/channel';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { testStream } from '../../../libs/channel/test/lone-stream.ts';
 import type { Exchange } from '../src/streams/exchange.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 import { TcpExchange } from '../src/streams/tcp.ts';
 import { WebSocketExchange } from '../src/streams/web-socket.ts';
-import { TestHost, testStream } from './stream-place.ts';
+import { TestHost } from './stream-place.ts';
 
 const seed = Number(process.env.TEST_SEED ?? Date.now() % 2 ** 31);
 const RUNS = 150;

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeChunkPrefix, encodeMessageEnd, encodeRequestHead, encodeText } from '@sallyport/channel';
 import type { Backend } from '@sallyport/security-api';
 import { afterEach, expect, test } from 'vitest';
+import { testStream } from '../../../libs/channel/test/lone-stream.ts';
 import { resolveBackend } from '../src/backend/address.ts';
 import { Backends } from '../src/backend/backends.ts';
 import type { BackendError } from '../src/backend/errors.ts';
@@ -12,7 +13,7 @@ import { Tenant } from '../src/backend/tenant.ts';
 import { tryBackend } from '../src/backend/try.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 import { TcpExchange } from '../src/streams/tcp.ts';
-import { TestHost, testStream } from './stream-place.ts';
+import { TestHost } from './stream-place.ts';
 
 const NETWORKS = ['127.0.0.0/8'];
 const closing: (() => void)[] = [];

@@ -2,8 +2,9 @@ import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { encodeChunkPrefix, encodeMessageEnd, encodeRequestHead, encodeText } from '@sallyport/channel';
 import { afterEach, expect, test } from 'vitest';
+import { testStream } from '../../../libs/channel/test/lone-stream.ts';
 import { HttpExchange } from '../src/streams/http.ts';
-import { TestHost, testStream } from './stream-place.ts';
+import { TestHost } from './stream-place.ts';
 
 const closing: (() => void)[] = [];
 afterEach(() => {

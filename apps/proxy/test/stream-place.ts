@@ -1,4 +1,4 @@
-import { ChannelStream, findSignedCode, type SignedCode } from '@sallyport/channel';
+import type { SignedCode } from '@sallyport/channel';
 import type { Backend } from '@sallyport/security-api';
 import { Backends } from '../src/backend/backends.ts';
 import type { BackendError } from '../src/backend/errors.ts';
@@ -92,43 +92,4 @@ export class TestHost implements StreamHost {
   count(_kind: string, outcome: 'done' | SignedCode): void {
     this.outcomes.push(outcome);
   }
-}
-
-/** What a stream that nothing carries has sent since this was asked last; its peer has read all of it. */
-export function sentBy(stream: ChannelStream): Buffer {
-  const parts: Buffer[] = [];
-  const frame = Buffer.alloc(65_536);
-  while (stream.sendable) {
-    const { next, sent } = stream.writeNext(frame, 0, { room: frame.length, credit: frame.length });
-    parts.push(Buffer.from(frame.subarray(next - sent, next)));
-    stream.credit(sent);
-  }
-  return Buffer.concat(parts);
-}
-
-/** A stream that nothing carries, and how it was reset. */
-export function testStream(kind: number): {
-  stream: ChannelStream;
-  resets: { code: string; words: string }[];
-  released: () => number;
-} {
-  const resets: { code: string; words: string }[] = [];
-  let released = 0;
-  const owner = {
-    ready() {},
-    queued() {},
-    congested: false,
-    flush() {},
-    sendReset: (_stream: ChannelStream, code: number, words = '') =>
-      void resets.push({ code: findSignedCode(code) ?? String(code), words }),
-    release: (_stream: ChannelStream, bytes: number) => {
-      released += bytes;
-    },
-    finished() {},
-    failed: (_stream: ChannelStream, error: unknown) => {
-      throw error;
-    },
-  };
-  const stream = new ChannelStream(owner, { id: 1, kind, window: 262_144, opening: false });
-  return { stream, resets, released: () => released };
 }

@@ -10,10 +10,11 @@ import {
 } from '@sallyport/channel';
 import type { Backend } from '@sallyport/security-api';
 import { afterAll, expect, test } from 'vitest';
+import { testStream } from '../../../libs/channel/test/lone-stream.ts';
 import { TIME_LIMITS, timeLimitsOf } from '../src/backend/time-limits.ts';
 import { HttpExchange } from '../src/streams/http.ts';
 import { TcpExchange } from '../src/streams/tcp.ts';
-import { TestHost, testStream } from './stream-place.ts';
+import { TestHost } from './stream-place.ts';
 
 const servers: Server[] = [];
 const sockets = new Set<Socket>();

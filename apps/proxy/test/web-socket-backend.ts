@@ -14,9 +14,10 @@ import {
 import type { Backend } from '@sallyport/security-api';
 import { expect } from 'vitest';
 import { type WebSocket, WebSocketServer } from 'ws';
+import { sentBy, testStream } from '../../../libs/channel/test/lone-stream.ts';
 import { WebSocketExchange } from '../src/streams/web-socket.ts';
 import { acceptOf } from '../src/web-socket/accept.ts';
-import { sentBy, TestHost, testStream } from './stream-place.ts';
+import { TestHost } from './stream-place.ts';
 
 /** Waits with generous patience. */
 export async function until(condition: () => boolean): Promise<void> {
