@@ -1,5 +1,5 @@
 import { PackageError } from '../errors.ts';
-import { readAndroidManifest } from './android-manifest.ts';
+import { type AndroidManifest, readAndroidManifest } from './android-manifest.ts';
 import { verifyApk } from './apk-signature.ts';
 import type { PackageFacts } from './facts.ts';
 import { readPart, type Zip } from './zip.ts';
@@ -20,24 +20,36 @@ export async function readApk(zip: Zip): Promise<PackageFacts> {
   const manifest = readAndroidManifest(await readPart(zip, zip.entries.get(APK_MANIFEST)!));
   return {
     kind: 'apk',
-    os: 'android',
-    id: manifest.id,
-    version: plainVersion(manifest.version),
-    build: String(manifest.build),
-    minOsVersion: androidVersion(manifest.minSdk),
+    ...androidFacts(manifest),
     signers,
     permissions: manifest.permissions,
   };
 }
 
+/** Which app for Android a manifest is of, and for which systems. @throws PackageError */
+export function androidFacts({
+  id,
+  version,
+  build,
+  minSdk,
+}: AndroidManifest): Pick<PackageFacts, 'os' | 'id' | 'version' | 'build' | 'minOsVersion'> {
+  return {
+    os: 'android',
+    id,
+    version: plainVersion(version),
+    build: String(build),
+    minOsVersion: androidVersion(minSdk),
+  };
+}
+
 /** A version of an app as devices compare them. @throws PackageError */
-export function plainVersion(version: string): string {
+function plainVersion(version: string): string {
   if (/^[0-9]+(\.[0-9]+)*$/.test(version)) return version;
   throw new PackageError('ERR_PACKAGE_MANIFEST', 'its version is no numbers with dots, like 1.4.2');
 }
 
 /** Levels below the first that verifies such signatures are for that one; later ones than are known are the last and one more. */
-export function androidVersion(level: number): string {
+function androidVersion(level: number): string {
   if (level > LAST_LEVEL) return String(Number(ANDROID_VERSIONS[LAST_LEVEL]) + level - LAST_LEVEL);
   return level < FIRST_LEVEL ? '' : ANDROID_VERSIONS[level]!;
 }

@@ -1,5 +1,5 @@
 import { PackageError } from '../errors.ts';
-import { androidVersion, plainVersion } from './apk.ts';
+import { androidFacts } from './apk.ts';
 import { readBundleManifest } from './bundle-manifest.ts';
 import type { ByteSource } from './byte-source.ts';
 import type { PackageFacts } from './facts.ts';
@@ -28,15 +28,7 @@ export async function readAppBundle(source: ByteSource): Promise<BundleFacts | u
   const manifest = readBundleManifest(await readPart(zip, base));
   const permissions = await permissionsOf(zip, manifest.id);
   const signers = await verifyJar(zip);
-  return {
-    os: 'android',
-    id: manifest.id,
-    version: plainVersion(manifest.version),
-    build: String(manifest.build),
-    minOsVersion: androidVersion(manifest.minSdk),
-    signers,
-    permissions,
-  };
+  return { ...androidFacts(manifest), signers, permissions };
 }
 
 /** What all its modules ask the system for: the APK for all devices has them all. */
