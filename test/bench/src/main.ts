@@ -17,6 +17,7 @@ import { latency } from './works/latency.ts';
 import { opening } from './works/opening.ts';
 import { overload } from './works/overload.ts';
 import { revocation } from './works/revocation.ts';
+import { rights } from './works/rights.ts';
 import { scaling } from './works/scaling.ts';
 import { sessions } from './works/sessions.ts';
 import { small } from './works/small.ts';
@@ -34,6 +35,7 @@ const WORKS: readonly Work[] = [
   scaling,
   sessions,
   beside,
+  rights,
   hostile,
 ];
 const FOLDER = fileURLToPath(new URL('../../../docs/bench/', import.meta.url));
