@@ -3,6 +3,7 @@ import {
   DEFAULT_LIMITS,
   decodeCborMap,
   EMPTY,
+  encodeMessageEnd,
   encodeRequestHead,
   Multiplexer,
   NNpsk0,
@@ -23,6 +24,7 @@ import { Serving, type ServingParts } from '../src/serving/serving.ts';
 
 const closing: (() => Promise<void>)[] = [];
 afterEach(async () => {
+  vi.useRealTimers();
   for (const close of closing.splice(0)) await close();
 });
 
@@ -41,6 +43,7 @@ const GRANT = {
   refreshInMs: 600_000,
 } as unknown as Grant;
 const REQUEST = encodeRequestHead({ method: 'GET', scheme: 'http', authority: 'wiki.corp', path: '/a', fields: [] });
+const WHOLE_REQUEST = Buffer.concat([REQUEST, encodeMessageEnd()]);
 
 /** The two ends of a channel's keys. */
 function transports() {
@@ -132,15 +135,15 @@ function opened(over: Partial<Grant> = {}) {
   const channel = new DeviceChannel(start as unknown as ChannelStart);
   channels.keep(channel);
   closing.push(() => channels.drain(0));
-  /** Leaves a request open, of which the head is not complete. */
-  const request = async (): Promise<void> => {
+  /** Leaves a request open, of which the head is not complete unless the test says so. */
+  const request = async (bytes: Uint8Array = REQUEST.slice(0, -1)): Promise<void> => {
     const sink: StreamSink = {
       data: () => undefined,
       end: () => undefined,
       reset: (code) => void heard.resets.push(code),
       drain: () => undefined,
     };
-    device.open(1, sink).write(REQUEST.slice(0, -1));
+    device.open(1, sink).write(bytes);
     await expect.poll(() => channel.streamCount, WAIT).toBe(1);
   };
   return { state, channels, channel, heard, grant, request };
@@ -242,6 +245,35 @@ test('rights that do not come in time end the channel: then its entry is in forc
   channels.apply(entry('rights', '*'));
   await expect.poll(() => heard.goaways, WAIT).toEqual([SIGNED_CODES.LEASE_LOST]);
   expect([channel.standing.mayServe(), channels.done(7)]).toEqual([false, 7]);
+});
+
+test('a request that only waits for rights holds up no entry, and has longer until its channel ends', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  const { state, channels, channel, grant, request, heard } = opened();
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
+  state.rights = () => new Promise(() => undefined);
+  channels.apply(entry('rights', '*'));
+  await request(WHOLE_REQUEST);
+  expect([channel.standing.rights, channels.done(7)]).toEqual([0, 7]);
+  vi.advanceTimersByTime(4_900);
+  expect(channels.size).toBe(1);
+  vi.advanceTimersByTime(300);
+  expect(channels.size).toBe(0);
+  expect(heard.goaways).toEqual([SIGNED_CODES.LEASE_LOST]);
+});
+
+test('what is open when rights change again while a request waits for them is held to the shorter time', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  const { state, channels, channel, grant, request } = opened();
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
+  state.rights = () => new Promise(() => undefined);
+  channels.apply(entry('rights', '*'));
+  await request(WHOLE_REQUEST);
+  vi.advanceTimersByTime(2_000);
+  channels.apply(entry('rights', '*', 8));
+  expect([channels.size, channels.done(8)]).toEqual([1, 7]);
+  vi.advanceTimersByTime(1_300);
+  expect([channels.size, channels.done(8)]).toEqual([0, 8]);
 });
 
 test.each([

@@ -79,15 +79,35 @@ export type AuthoriseBatch = Static<typeof AuthoriseBatch>;
 export const AuthoriseAnswers = Type.Object({ answers: Type.Array(AuthoriseAnswer) }, OPEN);
 export type AuthoriseAnswers = Static<typeof AuthoriseAnswers>;
 
-/** The rights of an open channel of this instance, read again; `ended` says why there are none any more. */
+const SessionId = Type.String({ pattern: '^[0-9a-f]{32}$' });
+
+/** An open channel of this instance, by its session. */
+export const ChannelRequest = Type.Object({ sid: SessionId, instance: Instance }, OPEN);
+export type ChannelRequest = Static<typeof ChannelRequest>;
+
+/** How many channels' rights are read by one request. */
+export const MAX_RIGHTS_READ = 64;
+
+/** The rights of an open channel of this instance are to be read again, and with them those of `others`. */
 export const ReauthoriseRequest = Type.Object(
-  { sid: Type.String({ pattern: '^[0-9a-f]{32}$' }), instance: Instance },
+  {
+    ...ChannelRequest.properties,
+    others: Type.Optional(Type.Array(SessionId, { maxItems: MAX_RIGHTS_READ - 1 })),
+  },
   OPEN,
 );
 export type ReauthoriseRequest = Static<typeof ReauthoriseRequest>;
+
+const RightsRead = { grant: Grant, asOfHash: AsOfHash, routes: SealedRoutes } as const;
+const NoneLeft = { ended: Type.String() } as const;
+/** Rights of one channel; `ended` says why there are none: SESSION_EXPIRED, NO_CHANNEL, or UNAVAILABLE for those that could not be told now. */
+export const RightsAnswer = Type.Union([Type.Object(RightsRead, OPEN), Type.Object(NoneLeft, OPEN)]);
+export type RightsAnswer = Static<typeof RightsAnswer>;
+/** In the order of the `others` that were asked for. A node of the version before answers without. */
+const OtherAnswers = { others: Type.Optional(Type.Array(RightsAnswer)) } as const;
 export const ReauthoriseAnswer = Type.Union([
-  Type.Object({ grant: Grant, asOfHash: AsOfHash, routes: SealedRoutes }, OPEN),
-  Type.Object({ ended: Type.String() }, OPEN),
+  Type.Object({ ...RightsRead, ...OtherAnswers }, OPEN),
+  Type.Object({ ...NoneLeft, ...OtherAnswers }, OPEN),
 ]);
 export type ReauthoriseAnswer = Static<typeof ReauthoriseAnswer>;
 

@@ -7,6 +7,7 @@ import {
   Grant,
   JoinAnswer,
   parserOf,
+  ReauthoriseAnswer,
   ReauthoriseRequest,
 } from '../src/index.ts';
 
@@ -51,6 +52,9 @@ test.each([
   ['a push', ControlMessage, { type: 'push', epoch: EPOCH, after: 0, afterHash: '', entries: [] }],
   ['a HELLO to authorise', AuthoriseRequest, { hello: 'aa', address: '10.0.0.1', request: 'a'.repeat(32) }],
   ['a granted HELLO', AuthoriseAnswer, { grant: GRANT, channelKey: 'aa' }],
+  ['rights that are to be read again', ReauthoriseRequest, { sid: 'a'.repeat(32), instance: INSTANCE }],
+  ['rights that were read again', ReauthoriseAnswer, { grant: GRANT }],
+  ['why there are none', ReauthoriseAnswer, { ended: 'SESSION_EXPIRED' }],
   ['a certificate', JoinAnswer, { certificate: '', ca: '', realm: '', site: '', name: '' }],
 ] as const)(
   '%s is understood without the newest fields, and with fields of a later version',

@@ -7,6 +7,8 @@ export interface BatchLimits<Question> {
   readonly maxQuestions: number;
   readonly maxWeight: number;
   readonly weightOf: (question: Question) => number;
+  /** True for a question that goes before those that came earlier, by the moment when a batch sets out. */
+  readonly isUrgent?: (question: Question) => boolean;
 }
 
 interface Waiting<Question, Answer> {
@@ -68,6 +70,7 @@ export class Batcher<Question, Answer> {
 
   #take(): Waiting<Question, Answer>[] {
     const { maxQuestions, maxWeight, weightOf } = this.#limits;
+    this.#urgentFirst();
     let weight = 0;
     let count = 0;
     for (const { question } of this.#waiting.slice(0, maxQuestions)) {
@@ -76,6 +79,14 @@ export class Batcher<Question, Answer> {
       count += 1;
     }
     return this.#waiting.splice(0, count);
+  }
+
+  #urgentFirst(): void {
+    const { maxQuestions, isUrgent } = this.#limits;
+    if (!isUrgent || this.#waiting.length <= maxQuestions) return;
+    const [urgent, others]: Waiting<Question, Answer>[][] = [[], []];
+    for (const one of this.#waiting) (isUrgent(one.question) ? urgent! : others!).push(one);
+    this.#waiting = [...urgent!, ...others!];
   }
 
   async #run(batch: readonly Waiting<Question, Answer>[]): Promise<void> {

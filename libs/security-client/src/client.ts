@@ -11,11 +11,13 @@ import {
   KeptAnswer,
   type KeptRevocation,
   MAX_AUTHORIZATIONS,
+  MAX_RIGHTS_READ,
   PROXY_PATHS,
   parseJson,
   parserOf,
   ReauthoriseAnswer,
   RelayAnswer,
+  type RightsAnswer,
   type ShownRequest,
   SiteMapAnswer,
 } from '@sallyport/security-api';
@@ -55,6 +57,8 @@ const RELAYS = { places: MAX_CONNECTIONS / 2, maxWaiting: 2_000, maxWaitMs: 10_0
 const MAX_BATCHES = 2;
 /** Longer than a node near by takes for a request: there one at a time takes more HELLOs, and each costs it less. */
 const BATCH_BESIDE_AFTER_MS = 25;
+/** Requests for rights at once: when those of everybody change, as many as a node has work for. */
+const MAX_RIGHTS_BATCHES = 4;
 /** Security takes bodies of 256 KiB. */
 const MAX_BATCH_CHARACTERS = 128 * 1024;
 
@@ -85,6 +89,12 @@ export interface ReadAgain {
   readonly routes: Uint8Array | undefined;
 }
 
+/** A channel whose rights are to be read again. */
+interface RightsQuestion {
+  readonly sid: string;
+  readonly isAwaited: () => boolean;
+}
+
 /** Outcome of a HELLO. */
 export type Authorised =
   | (ReadAgain & { readonly channelKey: ChannelKey })
@@ -112,6 +122,14 @@ export class SecurityClient {
     maxQuestions: MAX_AUTHORIZATIONS,
     maxWeight: MAX_BATCH_CHARACTERS,
     weightOf: ({ hello }) => hello.length,
+  });
+  readonly #rights = new Batcher<RightsQuestion, RightsAnswer>((questions) => this.#readRights(questions), {
+    maxRunning: MAX_RIGHTS_BATCHES,
+    besideAfterMs: BATCH_BESIDE_AFTER_MS,
+    maxQuestions: MAX_RIGHTS_READ,
+    maxWeight: MAX_RIGHTS_READ,
+    weightOf: () => 1,
+    isUrgent: ({ isAwaited }) => isAwaited(),
   });
   readonly #relays = new Places(RELAYS);
   #agent: Agent;
@@ -186,13 +204,29 @@ export class SecurityClient {
     return answer;
   }
 
-  /** Reads the rights of an open channel of this instance again, or gives why there are none. */
-  async reauthorise(sid: string): Promise<ReadAgain | 'over' | 'no channel'> {
-    const body = { sid, instance: this.#instance() };
+  /**
+   * Reads the rights of an open channel of this instance again, or gives why there are none. `isAwaited` says whether anything waits for
+   * them at the moment: where many are read, those go first.
+   * @throws SecurityClientError
+   */
+  async reauthorise(sid: string, isAwaited: () => boolean = () => true): Promise<ReadAgain | 'over' | 'no channel'> {
+    const answer = await this.#rights.ask({ sid, isAwaited });
+    if ('grant' in answer) return readOf(answer);
+    if (answer.ended === 'UNAVAILABLE')
+      throw new SecurityClientError('ERR_SECURITY_REFUSED', 'Security could not tell the rights of a channel');
+    return answer.ended === 'SESSION_EXPIRED' ? 'over' : 'no channel';
+  }
+
+  async #readRights(questions: readonly RightsQuestion[]): Promise<readonly RightsAnswer[]> {
+    const [first, ...rest] = questions;
+    const others = rest.map(({ sid }) => sid);
+    const body = { sid: first!.sid, instance: this.#instance(), ...(others.length > 0 && { others }) };
     const ask = { path: PROXY_PATHS.reauthorise, method: 'POST', body, parse: parseReauthorise } as const;
     const { answer } = await this.#anyNode(ask);
-    if ('grant' in answer) return readOf(answer);
-    return answer.ended === 'SESSION_EXPIRED' ? 'over' : 'no channel';
+    if (others.length === 0 || answer.others) return [answer, ...(answer.others ?? [])];
+    // A node of the version before answers for the first alone.
+    const alone = rest.map(async (question) => (await this.#readRights([question]))[0]!);
+    return [answer, ...(await Promise.all(alone))];
   }
 
   /** A challenge for fresh evidence of the device of an open channel; undefined when the channel is over at Security. */

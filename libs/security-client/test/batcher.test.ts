@@ -1,5 +1,5 @@
 import { expect, test, vi } from 'vitest';
-import { Batcher } from '../src/batcher.ts';
+import { Batcher, type BatchLimits } from '../src/batcher.ts';
 
 const LIMITS = {
   maxRunning: 2,
@@ -10,14 +10,14 @@ const LIMITS = {
 };
 
 /** A batcher whose batches a test answers by hand. */
-function manual({ besideAfterMs } = LIMITS) {
+function manual({ besideAfterMs, isUrgent }: BatchLimits<string> = LIMITS) {
   const batches: { questions: readonly string[]; answer(): void; fail(error: Error): void }[] = [];
   const batcher = new Batcher<string, string>(
     (questions) =>
       new Promise((resolve, reject) => {
         batches.push({ questions, answer: () => resolve(questions.map((one) => `${one}!`)), fail: reject });
       }),
-    { ...LIMITS, besideAfterMs },
+    { ...LIMITS, besideAfterMs, ...(isUrgent && { isUrgent }) },
   );
   return { batcher, batches };
 }
@@ -52,6 +52,21 @@ test('while two batches are on their way the next one gathers, within its bounds
   expect(batches[3]!.questions).toEqual(['7', '8']);
   for (const { answer } of batches) answer();
   expect(await Promise.all(asked)).toEqual(['1!', '2!', '3!', '4!', '5!', '6!', '7!', '8!']);
+});
+
+test('what somebody waits for when a batch sets out goes before what came earlier, in the order in which it came', async () => {
+  const awaited = new Set<string>();
+  const { batcher, batches } = manual({ ...LIMITS, isUrgent: (question) => awaited.has(question) });
+  const asked = Array.from({ length: 13 }, (_, i) => batcher.ask(String(i + 1)));
+  await turn();
+  for (const one of ['12', '13']) awaited.add(one);
+  batches[0]!.answer();
+  await turn();
+  expect(batches[2]!.questions).toEqual(['12', '13', '9', '10']);
+  for (const { answer } of batches) answer();
+  await turn();
+  batches.at(-1)!.answer();
+  expect((await Promise.all(asked)).at(10)).toBe('11!');
 });
 
 test('beside a batch that has just set out only a full one goes', async () => {

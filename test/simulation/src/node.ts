@@ -253,9 +253,9 @@ export class VirtualNode {
     if (!access) throw new Error('the node has not begun');
     const holders = [`${holder.name}/${holder.instance}@${holder.site}`];
     await access.store.transaction(({ tables }) => tables.sessions.update({ where: { id: sid } }, { holders }));
-    const read = await reauthorise(access, this.#policies, { sid, holder });
+    const [read] = await reauthorise(access, this.#policies, { sids: [sid], holder });
     if (life !== this.#life) throw new Error('the node was restarted');
-    return typeof read === 'string' ? undefined : read;
+    return typeof read === 'object' ? read : undefined;
   }
 
   /** Revokes and waits until it is in force; undefined when this node cannot say. The caller repeats with the same id. */

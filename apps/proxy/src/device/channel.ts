@@ -119,7 +119,7 @@ export class DeviceChannel implements ChannelHost {
       get isInUse() {
         return mux.streamCount > 0;
       },
-      ask: () => this.#serving.security.reauthorise(this.grant.sid),
+      ask: () => this.#serving.security.reauthorise(this.grant.sid, () => mux.streamCount > 0),
       came: (rights) => this.#reauthorised(rights),
       failed: (error) => {
         this.#serving.log.warn({ err: error }, 'rights could not be read again');

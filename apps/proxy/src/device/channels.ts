@@ -15,6 +15,8 @@ const SWEEP_MS = 1_000;
 const MAP_SPREAD_MS = 2_000;
 /** Rights that an entry changed are read again within this time, ms, or the channel ends: the entry is in force then. */
 const MAX_READ_MS = 1_000;
+/** Requests that merely wait for rights hold up no entry: they wait so long for them, ms, before the channel ends. */
+const MAX_WAIT_MS = 5_000;
 
 /** Devices of a site that is being emptied are told after this, when they know other sites, and not all at once, ms. */
 const FIRST_MOVE_MS = 1_000;
@@ -46,7 +48,7 @@ export class Channels implements ChannelOwner, LeaseListener {
   /** Channels by whose they are, the oldest first. */
   readonly #byOwner = new Map<string, Set<DeviceChannel>>();
   /** Channels whose rights are being read while something waits for them. */
-  readonly #reading = new Map<DeviceChannel, { readonly done: number; readonly since: number }>();
+  readonly #reading = new Map<DeviceChannel, { readonly done: number; readonly until: number }>();
   readonly #timers: readonly NodeJS.Timeout[];
   readonly #siteMaps: Spread<DeviceChannel, SiteMapNews>;
   #draining = false;
@@ -144,10 +146,10 @@ export class Channels implements ChannelOwner, LeaseListener {
 
   /** ChannelListener */
   reads(channel: DeviceChannel, index: number | undefined): void {
-    const known = this.#reading.get(channel);
-    const before = index === undefined ? Number.POSITIVE_INFINITY : index - 1;
-    const done = Math.min(known?.done ?? Number.POSITIVE_INFINITY, before);
-    this.#reading.set(channel, { done, since: known?.since ?? performance.now() });
+    const known = this.#reading.get(channel) ?? { done: Number.POSITIVE_INFINITY, until: Number.POSITIVE_INFINITY };
+    const now = performance.now();
+    const [before, until] = index === undefined ? [known.done, now + MAX_WAIT_MS] : [index - 1, now + MAX_READ_MS];
+    this.#reading.set(channel, { done: Math.min(known.done, before), until: Math.min(known.until, until) });
   }
 
   /** ChannelListener */
@@ -239,9 +241,7 @@ export class Channels implements ChannelOwner, LeaseListener {
   /** What cannot be read in time ends: devices come back and get a channel with the rights of that moment. */
   #check(): void {
     const now = performance.now();
-    for (const [channel, { since }] of [...this.#reading]) {
-      if (now - since > MAX_READ_MS) channel.end('LEASE_LOST');
-    }
+    for (const [channel, { until }] of [...this.#reading]) if (now > until) channel.end('LEASE_LOST');
     this.#serving.check();
   }
 }

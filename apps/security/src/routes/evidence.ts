@@ -13,10 +13,10 @@ import { type Evidence, formatBase64Url, parseBase64Url } from '@sallyport/chann
 import { ProblemError } from '@sallyport/http-service';
 import {
   type ChallengeAnswer,
+  ChannelRequest,
   type EvidenceAnswer,
   EvidenceRequest,
   PROXY_PATHS,
-  ReauthoriseRequest,
 } from '@sallyport/security-api';
 import type { FastifyInstance } from 'fastify';
 import { notOurs } from '../farm/proxy-identity.ts';
@@ -38,9 +38,9 @@ const EVIDENCE_LIMIT = { burst: 20, perMinute: 20 } as const;
 export function addEvidenceRoutes(service: FastifyInstance, routes: EvidenceRoutes): void {
   const { access, monotonicMs } = routes;
   const throttle = memoryThrottle({ ...EVIDENCE_LIMIT, now: monotonicMs });
-  service.post<{ Body: ReauthoriseRequest }>(
+  service.post<{ Body: ChannelRequest }>(
     PROXY_PATHS.challenges,
-    { schema: { body: ReauthoriseRequest } },
+    { schema: { body: ChannelRequest } },
     async ({ body, proxy, ip }): Promise<ChallengeAnswer> => {
       const channel = await channelOf(routes, { ...proxy, instance: body.instance, address: ip }, body.sid);
       if (typeof channel === 'string') return { ended: channel };

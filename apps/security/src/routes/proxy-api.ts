@@ -11,6 +11,7 @@ import {
   type JournalWriter,
   joinPod,
   memoryThrottle,
+  type NoRights,
   type PolicyCache,
   type Presence,
   type ReadRights,
@@ -40,6 +41,7 @@ import {
   type RelayAnswer,
   RelayRequest,
   RenewRequest,
+  type RightsAnswer,
   ShownRequest,
   type SiteMapAnswer,
   SiteMapQuery,
@@ -170,7 +172,7 @@ function relayAnswer({ handshake, message }: RelayResult): RelayAnswer {
 }
 
 function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): void {
-  const { access, policies, presence, refusals, wallMs } = routes;
+  const { access, policies } = routes;
   service.post<{ Body: AuthoriseBatch }>(
     PROXY_PATHS.authorise,
     { schema: { body: AuthoriseBatch } },
@@ -190,20 +192,35 @@ function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): vo
     PROXY_PATHS.reauthorise,
     { schema: { body: ReauthoriseRequest } },
     async ({ body, proxy, ip }): Promise<ReauthoriseAnswer> => {
-      const holder = { ...proxy, instance: body.instance };
-      const read = await reauthorise(access, policies, { sid: body.sid, holder });
-      if (read === 'no proxy') throw notOurs();
-      if (read === 'over') return { ended: 'SESSION_EXPIRED' };
-      if (read === 'not its channel') {
-        const why = 'it asked for the rights of a session that opened no channel with it at its site';
-        refusals.note({ action: 'proxy.rights', subject: proxy.name, why, address: ip });
-        return { ended: 'NO_CHANNEL' };
-      }
-      if (read === 'no channel') return { ended: 'NO_CHANNEL' };
-      presence.saw(body.sid, { proxy: proxy.name, at: wallMs() });
-      return sentRights(routes, read);
+      const { sid, others, instance } = body;
+      const sids = [sid, ...(others ?? [])];
+      const read = await reauthorise(access, policies, { sids, holder: { ...proxy, instance } });
+      if (read.includes('no proxy')) throw notOurs();
+      const [first, ...rest] = read.map((rights, i) => rightsAnswer(routes, { sid: sids[i]!, proxy, ip }, rights));
+      return { ...first!, ...(others && { others: rest }) };
     },
   );
+}
+
+/** What a Proxy is told of the rights of a channel that it asked for. */
+function rightsAnswer(
+  routes: ProxyApiParts,
+  { sid, proxy, ip }: { readonly sid: string; readonly proxy: KnownProxy; readonly ip: string },
+  rights: ReadRights | NoRights,
+): RightsAnswer {
+  if (rights === 'over') return { ended: 'SESSION_EXPIRED' };
+  if (rights === 'not its channel') {
+    const why = 'it asked for the rights of a session that opened no channel with it at its site';
+    routes.refusals.note({ action: 'proxy.rights', subject: proxy.name, why, address: ip });
+  }
+  if (typeof rights === 'string') return { ended: 'NO_CHANNEL' };
+  routes.presence.saw(sid, { proxy: proxy.name, at: routes.wallMs() });
+  try {
+    return sentRights(routes, rights);
+  } catch (error) {
+    routes.log.error({ err: error, sid }, 'rights could not be told');
+    return { ended: 'UNAVAILABLE' };
+  }
 }
 
 /** What an honest Proxy would hardly bring is on record, with its name. */

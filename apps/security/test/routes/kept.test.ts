@@ -1,6 +1,6 @@
 import { type JournalWriter, listAudit, readRealm } from '@sallyport/access';
 import { createService } from '@sallyport/http-service';
-import { type KeptAnswer, type KeptRevocation, PROXY_PATHS } from '@sallyport/security-api';
+import { type KeptAnswer, type KeptRevocation, PROXY_PATHS, type ReauthoriseAnswer } from '@sallyport/security-api';
 import { expect, test } from 'vitest';
 import { addProxyApi } from '../../src/routes/proxy-api.ts';
 import { siteMapSigner } from '../../src/sign-in/site-map.ts';
@@ -42,6 +42,26 @@ test('a Proxy that renews its certificate again and again is told to wait, befor
     codes.add(answer.json().code);
   }
   expect([...codes]).toEqual(['ERR_SECURITY_CSR', 'ERR_SECURITY_SLOW']);
+});
+
+test('a Proxy asks for rights of many channels at once: each has its answer, and each that is none of its own is on record', async () => {
+  const { context, service } = await proxyApi();
+  const payload = { sid: 'a'.repeat(32), instance: '1'.repeat(32) };
+  const ask = async (more: object) => {
+    const answer = await service.inject({
+      method: 'POST',
+      url: PROXY_PATHS.reauthorise,
+      payload: { ...payload, ...more },
+    });
+    return { status: answer.statusCode, body: answer.json() as ReauthoriseAnswer };
+  };
+  const ended = { ended: 'NO_CHANNEL' };
+  expect((await ask({})).body).toEqual(ended);
+  expect((await ask({ others: ['b'.repeat(32), 'c'.repeat(32)] })).body).toEqual({ ...ended, others: [ended, ended] });
+  expect((await ask({ others: Array.from({ length: 64 }, () => 'b'.repeat(32)) })).status).toBe(400);
+  await context.refusals.stop();
+  const events = await context.access.store.transaction((transaction) => listAudit(transaction, 9));
+  expect(events.filter(({ action }) => action === 'proxy.rights')).not.toEqual([]);
 });
 
 const FORGED: KeptRevocation = {

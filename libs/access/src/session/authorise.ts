@@ -16,7 +16,7 @@ import { type AppUse, appIdOf, openToUpdate, ruleChangesAt, ruleForApp } from '.
 import { verdictOf } from '../attestation/evidence.ts';
 import type { EvidenceRow } from '../attestation/rows.ts';
 import { type ProxyKey, proxyOf } from '../farm/proxies.ts';
-import { groupsOf, groupsOfAll } from '../people/users.ts';
+import { groupsOfAll } from '../people/users.ts';
 import type { AccessContext } from '../realm/context.ts';
 import { DEFAULT_SETTINGS, settingsOf } from '../realm/realm.ts';
 import type { RealmRow } from '../realm/rows.ts';
@@ -214,35 +214,47 @@ export interface ReadRights {
   readonly routes: Uint8Array | undefined;
 }
 
-/** Reads the rights of an open channel again, for the run of the Proxy at its site that opened it. */
+/**
+ * Reads the rights of open channels again, for the run of the Proxy at its site that opened them, all in one transaction. Answers come in
+ * the order of `sids`; what is wrong with one touches no other.
+ */
 export async function reauthorise(
   access: AccessContext,
   cache: PolicyCache,
-  { sid, holder }: { readonly sid: string; readonly holder: ChannelHolder },
-): Promise<ReadRights | NoRights> {
+  { sids, holder }: { readonly sids: readonly string[]; readonly holder: ChannelHolder },
+): Promise<readonly (ReadRights | NoRights)[]> {
   const { site, name, instance } = holder;
   return access.store.transaction(async (transaction) => {
-    const { realm, sessions } = await findLastingSessions(transaction, { sids: [sid] });
+    const { realm, sessions: lasting, listed } = await findLastingSessions(transaction, { sids });
+    const isHeld = ({ holders }: SessionRow): boolean => holders.includes(formatHolder(holder));
+    // Others do not even hear whether they are live.
+    const held = new Set(listed.filter(isHeld).map(({ id }) => id));
+    if (held.size === 0) return sids.map(() => 'not its channel');
+    const sessions = lasting.filter(isHeld);
     const { tables } = transaction;
-    const session = sessions[0] ?? (await tables.sessions.find({ id: sid }));
-    // Others do not even hear whether it is live.
-    if (!session?.holders.includes(formatHolder(holder))) return 'not its channel';
     const set = await cache.get(transaction, realm);
     const [lives, evidence, lease, groups, isProxy] = await Promise.all([
       findLiveSessions(transaction, { sessions }),
-      evidenceOf(transaction, [session], { set, realm }),
+      evidenceOf(transaction, sessions, { set, realm }),
       tables.leases.find({ proxy: leaseKeyOf(name, instance) }),
-      groupsOf(transaction, session.userId),
+      groupsOfAll(
+        transaction,
+        sessions.map(({ userId }) => userId),
+      ),
       isStillProxy(transaction, holder),
     ]);
-    const live = lives.get(sid);
-    if (!live) return 'over';
-    // What a process opened goes with its lease row.
-    if (!lease) return 'no channel';
-    if (!isProxy) return 'no proxy';
-    const known = evidence.get(live.installation.id);
-    const grant = grantOf(access, { ...live, realm, now: transaction.now(), set, site, groups, evidence: known });
-    return { grant, asOfHash: realm.headHash, routes: routesAgain(access, live.session, { realm, set, groups }) };
+    const now = transaction.now();
+    return sids.map((sid): ReadRights | NoRights => {
+      const live = lives.get(sid);
+      if (!held.has(sid)) return 'not its channel';
+      if (!live) return 'over';
+      // What a process opened goes with its lease row.
+      if (!lease) return 'no channel';
+      if (!isProxy) return 'no proxy';
+      const of = { realm, set, groups: groups.get(live.user.id) ?? [] };
+      const grant = grantOf(access, { ...live, ...of, now, site, evidence: evidence.get(live.installation.id) });
+      return { grant, asOfHash: realm.headHash, routes: routesAgain(access, live.session, of) };
+    });
   });
 }
 
@@ -292,10 +304,9 @@ export async function findOpenChannel(
   { sid, holder }: { readonly sid: string; readonly holder: ChannelHolder },
 ): Promise<OpenChannel | NoRights> {
   return access.store.transaction(async (transaction) => {
-    const { sessions } = await findLastingSessions(transaction, { sids: [sid] });
-    const session = sessions[0] ?? (await transaction.tables.sessions.find({ id: sid }));
+    const { sessions, listed } = await findLastingSessions(transaction, { sids: [sid] });
     // Others do not even hear whether it is live.
-    if (!session?.holders.includes(formatHolder(holder))) return 'not its channel';
+    if (!listed[0]?.holders.includes(formatHolder(holder))) return 'not its channel';
     const [lives, isProxy] = await Promise.all([
       findLiveSessions(transaction, { sessions }),
       isStillProxy(transaction, holder),

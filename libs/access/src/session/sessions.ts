@@ -249,6 +249,8 @@ export interface LiveSession {
 export interface LastingSessions {
   readonly realm: RealmRow;
   readonly sessions: readonly SessionRow[];
+  /** The same, and those that have ended. */
+  readonly listed: readonly SessionRow[];
 }
 
 /**
@@ -264,7 +266,7 @@ export async function findLastingSessions(
     transaction.tables.sessions.list({ among: ['id', [...new Set(sids)]] }, lock),
   ]);
   const now = transaction.now();
-  return { realm, sessions: listed.filter((session) => isLive(session, realm, now)) };
+  return { realm, listed, sessions: listed.filter((session) => isLive(session, realm, now)) };
 }
 
 /** Of lasting sessions those that the log has not ended, with their living installations and users; by session id. */

@@ -224,8 +224,8 @@ test('grants belong to who opened the channel: no other Proxy, process or site g
   );
   const sid = Buffer.from(sidOf('ada')).toString('hex');
   const read = async (over: object) => {
-    const rights = await reauthorise(access, cache, { sid, holder: { ...HERE, ...over } });
-    return typeof rights === 'string' ? rights : rights.grant.userName;
+    const [rights] = await reauthorise(access, cache, { sids: [sid], holder: { ...HERE, ...over } });
+    return typeof rights === 'object' ? rights.grant.userName : rights;
   };
   expect(await read({})).toBe('ada');
   for (const other of [{ name: 'p2' }, { instance: '2'.repeat(32) }, { site: 'branch' }])
@@ -236,6 +236,23 @@ test('grants belong to who opened the channel: no other Proxy, process or site g
   expect(await read({ name: 'p2' })).toBe('not its channel');
   await access.store.transaction(({ tables }) => tables.leases.remove({}));
   expect(await read({ name: 'p1' })).toBe('over');
+});
+
+test('rights of many channels are read together, and each answer is its own', async () => {
+  const { access, hello, ask, cache, sidOf } = await signedIn(['ada', 'bob', 'eve', 'joe']);
+  await ask([hello('ada', 1), hello('bob', 1), hello('eve', 1)]);
+  await access.store.transaction(({ tables }) =>
+    tables.leases.insert({ ...LEASE, proxy: leaseKeyOf('p1', HERE.instance) }),
+  );
+  const sids = ['bob', 'joe', 'ada', 'eve', 'ada'].map((name) => formatHex(sidOf(name)));
+  await revoke(access, { requestId: 'r1', kind: 'session', subject: sids[3]! }, BY);
+  const read = async (holder = HERE) =>
+    (await reauthorise(access, cache, { sids: ['0'.repeat(32), ...sids], holder })).map((rights) =>
+      typeof rights === 'string' ? rights : [rights.grant.userName, rights.grant.resources.map(({ name }) => name)],
+    );
+  const ada = ['ada', ['wiki']];
+  expect(await read()).toEqual(['not its channel', ['bob', []], 'not its channel', ada, 'over', ada]);
+  expect(new Set(await read({ ...HERE, name: 'p2' }))).toEqual(new Set(['not its channel']));
 });
 
 test('what users delegated for backends goes only to Proxies of the site where the backend is', async () => {
@@ -270,7 +287,7 @@ test('what a process opened goes with its lease row', async () => {
   const { access, hello, ask, cache, sidOf } = await signedIn(['ada']);
   await ask([hello('ada', 1)]);
   const sid = Buffer.from(sidOf('ada')).toString('hex');
-  expect(await reauthorise(access, cache, { sid, holder: HERE })).toBe('no channel');
+  expect(await reauthorise(access, cache, { sids: [sid], holder: HERE })).toEqual(['no channel']);
 });
 
 test.each([
@@ -305,7 +322,7 @@ test.each([
   await end(access);
   // As a node does that has looked at its certificate a moment ago.
   expect(await authorise(access, cache, { requests: [hello('ada', 2)], holder: HERE })).toBeUndefined();
-  expect(await reauthorise(access, cache, { sid, holder: HERE })).toBe('no proxy');
+  expect(await reauthorise(access, cache, { sids: [sid], holder: HERE })).toEqual(['no proxy']);
   const { chanNo } = (await access.store.transaction(({ tables }) => tables.sessions.find({ id: sid })))!;
   expect(chanNo).toBe(1);
 });
@@ -356,8 +373,8 @@ test('where sessions reach what is told to the device alone, in the grant and wh
   ];
   expect(places(routesIn(answer))).toEqual(all);
   const read = async () => {
-    const rights = await reauthorise(access, cache, { sid, holder: HERE });
-    if (typeof rights === 'string') throw new Error(rights);
+    const [rights] = await reauthorise(access, cache, { sids: [sid], holder: HERE });
+    if (typeof rights !== 'object') throw new Error(rights);
     return rights;
   };
   await access.store.transaction(({ tables }) => tables.leases.insert({ proxy: `p1/${HERE.instance}`, ...LEASE }));
@@ -500,8 +517,8 @@ test('a grant carries the newest evidence where a rule demands some, with its ag
     await tables.evidence.insert({ ...row, at: now() - 5_000, facts: { os: 'ios' }, keyId: null, publicKey: null });
   });
   const verdict = async () => {
-    const grant = await reauthorise(access, cache, { sid: Buffer.from(sidOf('ada')).toString('hex'), holder: HERE });
-    return typeof grant === 'string' ? grant : grant.grant.verdict;
+    const [rights] = await reauthorise(access, cache, { sids: [formatHex(sidOf('ada'))], holder: HERE });
+    return typeof rights === 'object' ? rights.grant.verdict : rights;
   };
   expect(await verdict()).toBe('no channel');
   await access.store.transaction(({ tables }) =>
