@@ -405,6 +405,9 @@ export const Backend = Type.Object(
 );
 export type Backend = Static<typeof Backend>;
 
+/** How long a token is that a provider gives for a backend, at most. */
+export const MAX_DELEGATED_CHARACTERS = 16_384;
+
 /** A resource that a session may reach, with everything a Proxy needs to open it. */
 export const ResourceGrant = Type.Object(
   {
@@ -421,7 +424,7 @@ export const ResourceGrant = Type.Object(
     /** JWT for the backend: who the user is. Absent for TCP. */
     assertion: Type.Optional(Type.String()),
     /** Token of the user's provider for this backend: goes into Authorization. */
-    delegated: Type.Optional(Type.String({ maxLength: 16_384 })),
+    delegated: Type.Optional(Type.String({ maxLength: MAX_DELEGATED_CHARACTERS })),
   },
   CLOSED,
 );

@@ -63,6 +63,7 @@ export {
   EvidenceVerdict,
   Grant,
   MAX_BLOCKED_VERSIONS,
+  MAX_DELEGATED_CHARACTERS,
   ProvenFacts,
   ResourceGrant,
   RevocationEntry,

@@ -1,4 +1,5 @@
 import { type AccessContext, type DelegatedToken, type DirectoryRow, delegationsOf } from '@sallyport/access';
+import { MAX_DELEGATED_CHARACTERS } from '@sallyport/security-api';
 import type { Log } from '@sallyport/telemetry';
 import type { Connectors } from '../directories/connectors.ts';
 
@@ -25,6 +26,9 @@ export async function delegatedTokens(
     wanting.map(async ({ resource, audience }): Promise<DelegatedToken[]> => {
       try {
         const { token, expiresInMs } = await connector.exchange(accessToken, audience);
+        // No Proxy would take the grant, and the user would have no channel at all.
+        if (token.length > MAX_DELEGATED_CHARACTERS)
+          throw new Error(`it has ${token.length} characters, more than ${MAX_DELEGATED_CHARACTERS}`);
         return [{ resource, token, expiresAt: wallMs() + expiresInMs }];
       } catch (error) {
         log.warn({ err: error, resource }, 'no token for a backend could be had from the provider');
