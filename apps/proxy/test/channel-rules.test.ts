@@ -1,5 +1,6 @@
 import {
   type ChannelHost,
+  type ChannelStream,
   DEFAULT_LIMITS,
   decodeCborMap,
   EMPTY,
@@ -15,7 +16,7 @@ import {
 import { nodeCrypto } from '@sallyport/channel/node';
 import type { Judgement, ReadChannel } from '@sallyport/lease';
 import type { Grant, RevocationEntry } from '@sallyport/security-api';
-import type { ReadAgain } from '@sallyport/security-client';
+import type { ReadAgain, RightsAsker } from '@sallyport/security-client';
 import { createLog, createMetrics } from '@sallyport/telemetry';
 import { afterEach, expect, test, vi } from 'vitest';
 import { type ChannelStart, DeviceChannel } from '../src/device/channel.ts';
@@ -69,10 +70,17 @@ function opened(over: Partial<Grant> = {}) {
     beats: 0,
     /** Since when a beat has no answer. */
     unanswered: undefined as number | undefined,
+    /** For whom rights are read. */
+    asked: (_asker: RightsAsker): unknown => undefined,
     rights: async (): Promise<ReadAgain | 'over' | 'no channel'> => ({ grant, asOfHash: undefined, routes: undefined }),
   };
   const log = createLog('proxy', 'error', { write: () => undefined });
-  const security = { reauthorise: () => state.rights() };
+  const security = {
+    reauthorise: (_sid: string, asker: RightsAsker) => {
+      state.asked(asker);
+      return state.rights();
+    },
+  };
   const backends = { congested: () => false };
   const metrics = createMetrics();
   const serving = new Serving({
@@ -136,15 +144,17 @@ function opened(over: Partial<Grant> = {}) {
   channels.keep(channel);
   closing.push(() => channels.drain(0));
   /** Leaves a request open, of which the head is not complete unless the test says so. */
-  const request = async (bytes: Uint8Array = REQUEST.slice(0, -1)): Promise<void> => {
+  const request = async (bytes: Uint8Array = REQUEST.slice(0, -1)): Promise<ChannelStream> => {
     const sink: StreamSink = {
       data: () => undefined,
       end: () => undefined,
       reset: (code) => void heard.resets.push(code),
       drain: () => undefined,
     };
-    device.open(1, sink).write(bytes);
+    const stream = device.open(1, sink);
+    stream.write(bytes);
     await expect.poll(() => channel.streamCount, WAIT).toBe(1);
+    return stream;
   };
   return { state, channels, channel, heard, grant, request };
 }
@@ -260,6 +270,39 @@ test('a request that only waits for rights holds up no entry, and has longer unt
   vi.advanceTimersByTime(300);
   expect(channels.size).toBe(0);
   expect(heard.goaways).toEqual([SIGNED_CODES.LEASE_LOST]);
+});
+
+test('a stream that ends while rights are read holds up nothing any more, and its channel stays', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance'] });
+  const { state, channels, channel, grant, request } = opened();
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
+  const stream = await request();
+  const ranks: number[] = [];
+  state.rights = () => new Promise(() => undefined);
+  state.asked = (asker) => ranks.push(asker.rank);
+  channels.apply(entry('rights', '*'));
+  expect([channels.done(7), ranks]).toEqual([6, [0]]);
+  stream.reset(SIGNED_CODES.CANCELLED);
+  await expect.poll(() => channel.streamCount, WAIT).toBe(0);
+  expect(channels.done(7)).toBe(7);
+  vi.advanceTimersByTime(10_000);
+  expect([channels.size, channel.standing.rights]).toEqual([1, 0]);
+});
+
+test('rights that could not be read are asked for again before the time for them is over', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'setTimeout', 'clearTimeout', 'performance'] });
+  const { state, channels, channel, grant, request } = opened();
+  channel.use({ grant, asOfHash: undefined, routes: undefined });
+  await request();
+  let tries = 0;
+  state.rights = async () => {
+    tries += 1;
+    if (tries < 3) throw new Error('no node answers');
+    return { grant, asOfHash: undefined, routes: undefined };
+  };
+  channels.apply(entry('rights', 'u'));
+  await vi.advanceTimersByTimeAsync(900);
+  expect([tries, channels.done(7), channels.size]).toEqual([3, 7, 1]);
 });
 
 test('what is open when rights change again while a request waits for them is held to the shorter time', async () => {

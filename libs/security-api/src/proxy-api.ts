@@ -76,8 +76,11 @@ export const AuthoriseBatch = Type.Object(
   OPEN,
 );
 export type AuthoriseBatch = Static<typeof AuthoriseBatch>;
-export const AuthoriseAnswers = Type.Object({ answers: Type.Array(AuthoriseAnswer) }, OPEN);
-export type AuthoriseAnswers = Static<typeof AuthoriseAnswers>;
+/** So are the answers, each against `AuthoriseAnswer`. */
+export const AuthoriseAnswers = Type.Object({ answers: Type.Array(Type.Unknown()) }, OPEN);
+export interface AuthoriseAnswers {
+  readonly answers: readonly AuthoriseAnswer[];
+}
 
 const SessionId = Type.String({ pattern: '^[0-9a-f]{32}$' });
 
@@ -98,18 +101,19 @@ export const ReauthoriseRequest = Type.Object(
 );
 export type ReauthoriseRequest = Static<typeof ReauthoriseRequest>;
 
-const RightsRead = { grant: Grant, asOfHash: AsOfHash, routes: SealedRoutes } as const;
-const NoneLeft = { ended: Type.String() } as const;
 /** Rights of one channel; `ended` says why there are none: SESSION_EXPIRED, NO_CHANNEL, or UNAVAILABLE for those that could not be told now. */
-export const RightsAnswer = Type.Union([Type.Object(RightsRead, OPEN), Type.Object(NoneLeft, OPEN)]);
-export type RightsAnswer = Static<typeof RightsAnswer>;
-/** In the order of the `others` that were asked for. A node of the version before answers without. */
-const OtherAnswers = { others: Type.Optional(Type.Array(RightsAnswer)) } as const;
-export const ReauthoriseAnswer = Type.Union([
-  Type.Object({ ...RightsRead, ...OtherAnswers }, OPEN),
-  Type.Object({ ...NoneLeft, ...OtherAnswers }, OPEN),
+export const RightsAnswer = Type.Union([
+  Type.Object({ grant: Grant, asOfHash: AsOfHash, routes: SealedRoutes }, OPEN),
+  Type.Object({ ended: Type.String() }, OPEN),
 ]);
-export type ReauthoriseAnswer = Static<typeof ReauthoriseAnswer>;
+export type RightsAnswer = Static<typeof RightsAnswer>;
+
+/**
+ * What is said of the first channel, and in `others` of the others in the order in which they were asked for; a node of the version before
+ * answers without those. Each is checked by itself against `RightsAnswer`: what is wrong with one fails nobody else.
+ */
+export const ReauthoriseAnswer = Type.Object({ others: Type.Optional(Type.Array(Type.Unknown())) }, OPEN);
+export type ReauthoriseAnswer = RightsAnswer & { readonly others?: readonly RightsAnswer[] };
 
 /**
  * A challenge for fresh evidence of the installation that an open channel of this instance belongs to, base64url; asked for like rights.

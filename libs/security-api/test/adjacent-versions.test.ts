@@ -7,8 +7,8 @@ import {
   Grant,
   JoinAnswer,
   parserOf,
-  ReauthoriseAnswer,
   ReauthoriseRequest,
+  RightsAnswer,
 } from '../src/index.ts';
 
 const GRANT = {
@@ -53,8 +53,8 @@ test.each([
   ['a HELLO to authorise', AuthoriseRequest, { hello: 'aa', address: '10.0.0.1', request: 'a'.repeat(32) }],
   ['a granted HELLO', AuthoriseAnswer, { grant: GRANT, channelKey: 'aa' }],
   ['rights that are to be read again', ReauthoriseRequest, { sid: 'a'.repeat(32), instance: INSTANCE }],
-  ['rights that were read again', ReauthoriseAnswer, { grant: GRANT }],
-  ['why there are none', ReauthoriseAnswer, { ended: 'SESSION_EXPIRED' }],
+  ['rights that were read again', RightsAnswer, { grant: GRANT }],
+  ['why there are none', RightsAnswer, { ended: 'SESSION_EXPIRED' }],
   ['a certificate', JoinAnswer, { certificate: '', ca: '', realm: '', site: '', name: '' }],
 ] as const)(
   '%s is understood without the newest fields, and with fields of a later version',

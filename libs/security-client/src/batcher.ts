@@ -7,9 +7,14 @@ export interface BatchLimits<Question> {
   readonly maxQuestions: number;
   readonly maxWeight: number;
   readonly weightOf: (question: Question) => number;
-  /** True for a question that goes before those that came earlier, by the moment when a batch sets out. */
-  readonly isUrgent?: (question: Question) => boolean;
+  /** By the moment when a batch sets out, those of a lower rank go before those of a higher one that came earlier. */
+  readonly rankOf?: (question: Question) => Rank;
+  /** So many batches that have been on their way for long do not count as running: a connection that hangs keeps nobody else waiting. */
+  readonly slow?: { readonly afterMs: number; readonly most: number };
 }
+
+/** 0 goes first. */
+export type Rank = 0 | 1 | 2;
 
 interface Waiting<Question, Answer> {
   readonly question: Question;
@@ -27,6 +32,8 @@ export class Batcher<Question, Answer> {
   readonly #limits: BatchLimits<Question>;
   #waiting: Waiting<Question, Answer>[] = [];
   #running = 0;
+  /** Batches on their way that do not count as running any more. */
+  #slow = 0;
   #scheduled = false;
   /** When the newest batch set out, by the monotonic clock. */
   #setOutAt = Number.NEGATIVE_INFINITY;
@@ -70,7 +77,7 @@ export class Batcher<Question, Answer> {
 
   #take(): Waiting<Question, Answer>[] {
     const { maxQuestions, maxWeight, weightOf } = this.#limits;
-    this.#urgentFirst();
+    this.#inOrderOfRank();
     let weight = 0;
     let count = 0;
     for (const { question } of this.#waiting.slice(0, maxQuestions)) {
@@ -81,17 +88,16 @@ export class Batcher<Question, Answer> {
     return this.#waiting.splice(0, count);
   }
 
-  #urgentFirst(): void {
-    const { maxQuestions, isUrgent } = this.#limits;
-    if (!isUrgent || this.#waiting.length <= maxQuestions) return;
-    const [urgent, others]: Waiting<Question, Answer>[][] = [[], []];
-    for (const one of this.#waiting) (isUrgent(one.question) ? urgent! : others!).push(one);
-    this.#waiting = [...urgent!, ...others!];
+  #inOrderOfRank(): void {
+    const { maxQuestions, rankOf } = this.#limits;
+    if (!rankOf || this.#waiting.length <= maxQuestions) return;
+    const ranks: Record<Rank, Waiting<Question, Answer>[]> = { 0: [], 1: [], 2: [] };
+    for (const one of this.#waiting) ranks[rankOf(one.question)].push(one);
+    this.#waiting = [...ranks[0], ...ranks[1], ...ranks[2]];
   }
 
   async #run(batch: readonly Waiting<Question, Answer>[]): Promise<void> {
-    this.#running += 1;
-    this.#setOutAt = performance.now();
+    const landed = this.#setOut();
     try {
       const answers = await this.#send(batch.map(({ question }) => question));
       if (answers.length !== batch.length) throw new TypeError('a batch has another number of answers than questions');
@@ -99,8 +105,30 @@ export class Batcher<Question, Answer> {
     } catch (error) {
       for (const { reject } of batch) reject(error);
     } finally {
-      this.#running -= 1;
+      landed();
       this.#schedule();
     }
+  }
+
+  /** Counts a batch that sets out; gives what to call when it has landed. */
+  #setOut(): () => void {
+    this.#running += 1;
+    this.#setOutAt = performance.now();
+    let isSlow = false;
+    const { slow } = this.#limits;
+    const timer =
+      slow &&
+      setTimeout(() => {
+        if (this.#slow >= slow.most) return;
+        isSlow = true;
+        this.#slow += 1;
+        this.#running -= 1;
+        this.#schedule();
+      }, slow.afterMs);
+    return () => {
+      clearTimeout(timer);
+      if (isSlow) this.#slow -= 1;
+      else this.#running -= 1;
+    };
   }
 }

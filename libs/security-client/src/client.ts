@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { type ChannelKey, type Evidence, encodeHint, formatBase64Url, keyOf, parseBase64Url } from '@sallyport/channel';
 import { BusyError, Places } from '@sallyport/places';
 import {
-  type AuthoriseAnswer,
+  AuthoriseAnswer,
   AuthoriseAnswers,
   type AuthoriseRequest,
   ChallengeAnswer,
@@ -17,20 +17,22 @@ import {
   parserOf,
   ReauthoriseAnswer,
   RelayAnswer,
-  type RightsAnswer,
+  RightsAnswer,
   type ShownRequest,
   SiteMapAnswer,
 } from '@sallyport/security-api';
 import { Agent, type Dispatcher, request } from 'undici';
-import { Batcher } from './batcher.ts';
+import { Batcher, type Rank } from './batcher.ts';
 import { SecurityClientError } from './errors.ts';
 import type { ProxyIdentity } from './identity.ts';
 import type { NodeList } from './node-list.ts';
 import { isUnsent } from './unsent.ts';
 
 const parseRelay = parserOf(RelayAnswer);
-const parseAuthorise = parserOf(AuthoriseAnswers);
+const parseAuthoriseAnswers = parserOf(AuthoriseAnswers);
+const parseAuthorise = parserOf(AuthoriseAnswer);
 const parseReauthorise = parserOf(ReauthoriseAnswer);
+const parseRights = parserOf(RightsAnswer);
 const parseChallenge = parserOf(ChallengeAnswer);
 const parseEvidence = parserOf(EvidenceAnswer);
 const parseKept = parserOf(KeptAnswer);
@@ -59,6 +61,8 @@ const MAX_BATCHES = 2;
 const BATCH_BESIDE_AFTER_MS = 25;
 /** Requests for rights at once: when those of everybody change, as many as a node has work for. */
 const MAX_RIGHTS_BATCHES = 4;
+/** What is open when an entry changes rights has a second: before that is over, requests that hang count no more. */
+const SLOW_RIGHTS = { afterMs: 400, most: 12 } as const;
 /** Security takes bodies of 256 KiB. */
 const MAX_BATCH_CHARACTERS = 128 * 1024;
 
@@ -89,11 +93,23 @@ export interface ReadAgain {
   readonly routes: Uint8Array | undefined;
 }
 
+/** For whom rights are read, as it stands when the request for them sets out. */
+export interface RightsAsker {
+  /** What waits for them: 0 is what an entry of the log must have before it is in force, 1 requests, 2 nothing. */
+  readonly rank: Rank;
+  /** True when nobody wants them any more. */
+  readonly isOver: boolean;
+}
+
 /** A channel whose rights are to be read again. */
 interface RightsQuestion {
   readonly sid: string;
-  readonly isAwaited: () => boolean;
+  readonly asker: RightsAsker;
 }
+
+const ALONE: RightsAsker = { rank: 0, isOver: false };
+const NO_CHANNEL: RightsAnswer = { ended: 'NO_CHANNEL' };
+const UNAVAILABLE: RightsAnswer = { ended: 'UNAVAILABLE' };
 
 /** Outcome of a HELLO. */
 export type Authorised =
@@ -116,20 +132,24 @@ export class SecurityClient {
   readonly #nodes: NodeList;
   /** This run of the process, as Security knows it from the beats. */
   #instance: () => string = () => '';
-  readonly #authorizations = new Batcher<AuthoriseRequest, AuthoriseAnswer>((requests) => this.#authorise(requests), {
-    maxRunning: MAX_BATCHES,
-    besideAfterMs: BATCH_BESIDE_AFTER_MS,
-    maxQuestions: MAX_AUTHORIZATIONS,
-    maxWeight: MAX_BATCH_CHARACTERS,
-    weightOf: ({ hello }) => hello.length,
-  });
-  readonly #rights = new Batcher<RightsQuestion, RightsAnswer>((questions) => this.#readRights(questions), {
+  readonly #authorizations = new Batcher<AuthoriseRequest, AuthoriseAnswer | undefined>(
+    (requests) => this.#authorise(requests),
+    {
+      maxRunning: MAX_BATCHES,
+      besideAfterMs: BATCH_BESIDE_AFTER_MS,
+      maxQuestions: MAX_AUTHORIZATIONS,
+      maxWeight: MAX_BATCH_CHARACTERS,
+      weightOf: ({ hello }) => hello.length,
+    },
+  );
+  readonly #rights = new Batcher<RightsQuestion, RightsAnswer | undefined>((questions) => this.#readRights(questions), {
     maxRunning: MAX_RIGHTS_BATCHES,
     besideAfterMs: BATCH_BESIDE_AFTER_MS,
     maxQuestions: MAX_RIGHTS_READ,
     maxWeight: MAX_RIGHTS_READ,
     weightOf: () => 1,
-    isUrgent: ({ isAwaited }) => isAwaited(),
+    rankOf: ({ asker }) => asker.rank,
+    slow: SLOW_RIGHTS,
   });
   readonly #relays = new Places(RELAYS);
   #agent: Agent;
@@ -186,14 +206,15 @@ export class SecurityClient {
   async authorise(hello: Uint8Array, address: string): Promise<Authorised> {
     const request = randomBytes(16).toString('hex');
     const answer = await this.#authorizations.ask({ hello: formatBase64Url(hello), address, request });
+    if (!answer) throw notValid();
     if ('hint' in answer) return { hint: answer.hint, retryAfterMs: answer.retryAfterMs ?? 0 };
     return { ...readOf(answer), channelKey: keyOf<ChannelKey>(parseBase64Url(answer.channelKey)) };
   }
 
-  async #authorise(requests: readonly AuthoriseRequest[]): Promise<readonly AuthoriseAnswer[]> {
+  async #authorise(requests: readonly AuthoriseRequest[]): Promise<readonly (AuthoriseAnswer | undefined)[]> {
     const body = { instance: this.#instance(), requests };
-    const ask = { path: PROXY_PATHS.authorise, method: 'POST', body, parse: parseAuthorise } as const;
-    return (await this.#anyNode(ask)).answer.answers;
+    const ask = { path: PROXY_PATHS.authorise, method: 'POST', body, parse: parseAuthoriseAnswers } as const;
+    return (await this.#anyNode(ask)).answer.answers.map(parseAuthorise);
   }
 
   /** Hands END over; any node answers it, and as often as it is asked. */
@@ -205,28 +226,40 @@ export class SecurityClient {
   }
 
   /**
-   * Reads the rights of an open channel of this instance again, or gives why there are none. `isAwaited` says whether anything waits for
-   * them at the moment: where many are read, those go first.
+   * Reads the rights of an open channel of this instance again, or gives why there are none. Where many are read, those for which more
+   * waits go first; when the asker is over, nobody is asked.
    * @throws SecurityClientError
    */
-  async reauthorise(sid: string, isAwaited: () => boolean = () => true): Promise<ReadAgain | 'over' | 'no channel'> {
-    const answer = await this.#rights.ask({ sid, isAwaited });
-    if ('grant' in answer) return readOf(answer);
+  async reauthorise(sid: string, asker: RightsAsker = ALONE): Promise<ReadAgain | 'over' | 'no channel'> {
+    const answer = await this.#rights.ask({ sid, asker });
+    if (!answer) throw notValid();
+    if ('grant' in answer) {
+      if (answer.grant.sid !== sid) throw notValid();
+      return readOf(answer);
+    }
     if (answer.ended === 'UNAVAILABLE')
       throw new SecurityClientError('ERR_SECURITY_REFUSED', 'Security could not tell the rights of a channel');
     return answer.ended === 'SESSION_EXPIRED' ? 'over' : 'no channel';
   }
 
-  async #readRights(questions: readonly RightsQuestion[]): Promise<readonly RightsAnswer[]> {
-    const [first, ...rest] = questions;
-    const others = rest.map(({ sid }) => sid);
-    const body = { sid: first!.sid, instance: this.#instance(), ...(others.length > 0 && { others }) };
+  async #readRights(questions: readonly RightsQuestion[]): Promise<readonly (RightsAnswer | undefined)[]> {
+    const wanted = questions.filter(({ asker }) => !asker.isOver);
+    const answers = wanted.length === 0 ? [] : await this.#askRights(wanted.map(({ sid }) => sid));
+    if (answers.length !== wanted.length) throw notValid();
+    const answerTo = new Map(wanted.map((question, i) => [question, answers[i]]));
+    return questions.map((question) => (answerTo.has(question) ? answerTo.get(question) : NO_CHANNEL));
+  }
+
+  async #askRights([sid, ...others]: readonly string[]): Promise<readonly (RightsAnswer | undefined)[]> {
+    const body = { sid, instance: this.#instance(), ...(others.length > 0 && { others }) };
     const ask = { path: PROXY_PATHS.reauthorise, method: 'POST', body, parse: parseReauthorise } as const;
     const { answer } = await this.#anyNode(ask);
-    if (others.length === 0 || answer.others) return [answer, ...(answer.others ?? [])];
+    const first = parseRights(answer);
+    if (others.length === 0 || answer.others) return [first, ...(answer.others ?? []).map(parseRights)];
     // A node of the version before answers for the first alone.
-    const alone = rest.map(async (question) => (await this.#readRights([question]))[0]!);
-    return [answer, ...(await Promise.all(alone))];
+    const alone = others.map(async (other) => (await this.#askRights([other]))[0]);
+    const settled = await Promise.allSettled(alone);
+    return [first, ...settled.map((one) => (one.status === 'fulfilled' ? one.value : UNAVAILABLE))];
   }
 
   /** A challenge for fresh evidence of the device of an open channel; undefined when the channel is over at Security. */
@@ -366,10 +399,13 @@ export class SecurityClient {
     if (answer.statusCode !== 200)
       throw new SecurityClientError('ERR_SECURITY_REFUSED', `Security answered ${answer.statusCode}`);
     const parsed = parse(parseJson(answer.text));
-    if (parsed === undefined)
-      throw new SecurityClientError('ERR_SECURITY_ANSWER', 'the answer of Security is not valid');
+    if (parsed === undefined) throw notValid();
     return parsed;
   }
+}
+
+function notValid(): SecurityClientError {
+  return new SecurityClientError('ERR_SECURITY_ANSWER', 'the answer of Security is not valid');
 }
 
 function unreachable(url: string, cause: unknown): SecurityClientError {

@@ -1,5 +1,5 @@
 export { processClocks } from '@sallyport/lease';
-export { type Authorised, type ReadAgain, type Relayed, SecurityClient } from './client.ts';
+export { type Authorised, type ReadAgain, type Relayed, type RightsAsker, SecurityClient } from './client.ts';
 export { ControlConnection, type ControlListener, handshakePatienceMs } from './control.ts';
 export { SecurityClientError, type SecurityClientErrorCode } from './errors.ts';
 export {

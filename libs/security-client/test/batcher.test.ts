@@ -10,14 +10,14 @@ const LIMITS = {
 };
 
 /** A batcher whose batches a test answers by hand. */
-function manual({ besideAfterMs, isUrgent }: BatchLimits<string> = LIMITS) {
+function manual({ besideAfterMs, ...more }: BatchLimits<string> = LIMITS) {
   const batches: { questions: readonly string[]; answer(): void; fail(error: Error): void }[] = [];
   const batcher = new Batcher<string, string>(
     (questions) =>
       new Promise((resolve, reject) => {
         batches.push({ questions, answer: () => resolve(questions.map((one) => `${one}!`)), fail: reject });
       }),
-    { ...LIMITS, besideAfterMs, ...(isUrgent && { isUrgent }) },
+    { ...LIMITS, ...more, besideAfterMs },
   );
   return { batcher, batches };
 }
@@ -54,19 +54,38 @@ test('while two batches are on their way the next one gathers, within its bounds
   expect(await Promise.all(asked)).toEqual(['1!', '2!', '3!', '4!', '5!', '6!', '7!', '8!']);
 });
 
-test('what somebody waits for when a batch sets out goes before what came earlier, in the order in which it came', async () => {
-  const awaited = new Set<string>();
-  const { batcher, batches } = manual({ ...LIMITS, isUrgent: (question) => awaited.has(question) });
+test('ranks go one after the other, as they are when a batch sets out, and in each the order is that in which it came', async () => {
+  const rankOf = new Map<string, 0 | 1>();
+  const { batcher, batches } = manual({ ...LIMITS, rankOf: (question) => rankOf.get(question) ?? 2 });
   const asked = Array.from({ length: 13 }, (_, i) => batcher.ask(String(i + 1)));
   await turn();
-  for (const one of ['12', '13']) awaited.add(one);
+  rankOf.set('10', 1).set('12', 1).set('13', 0);
   batches[0]!.answer();
   await turn();
-  expect(batches[2]!.questions).toEqual(['12', '13', '9', '10']);
+  expect(batches[2]!.questions).toEqual(['13', '10', '12', '9']);
   for (const { answer } of batches) answer();
   await turn();
   batches.at(-1)!.answer();
   expect((await Promise.all(asked)).at(10)).toBe('11!');
+});
+
+test('batches that hang keep nobody waiting for long, up to a number of them', async () => {
+  const { batcher, batches } = manual({ ...LIMITS, slow: { afterMs: 20, most: 1 } });
+  const asked = ['1', '2', '3'].map(async (question) => {
+    const answer = batcher.ask(question);
+    await turn();
+    return answer;
+  });
+  await turn();
+  for (let i = 4; i <= 20; i++) asked.push(batcher.ask(String(i)));
+  // Two hang, one of which counts no more; the third hangs, too, and counts.
+  await vi.waitFor(() => expect(batches).toHaveLength(3), { timeout: 90_000 });
+  for (let i = 0; i < asked.length; i++) {
+    for (const { answer } of batches) answer();
+    await turn();
+  }
+  expect(await Promise.all(asked)).toHaveLength(20);
+  expect(batches.flatMap(({ questions }) => questions)).toHaveLength(20);
 });
 
 test('beside a batch that has just set out only a full one goes', async () => {

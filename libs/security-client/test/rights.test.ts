@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import type { ReauthoriseAnswer, ReauthoriseRequest, RightsAnswer } from '@sallyport/security-api';
+import type { ReauthoriseRequest, RightsAnswer } from '@sallyport/security-api';
 import { afterEach, expect, test } from 'vitest';
 import { NodeList, SecurityClient } from '../src/index.ts';
 
@@ -17,7 +17,7 @@ afterEach(async () => {
 });
 
 /** A Security server that answers for each session what the test says; one of the version before knows no others. */
-async function security(answerFor: (sid: string) => RightsAnswer, { isOld = false } = {}) {
+async function security(answerFor: (sid: string) => object | undefined, { isOld = false } = {}) {
   const asked: (readonly string[])[] = [];
   const server = createServer((request, response) => {
     let text = '';
@@ -27,10 +27,9 @@ async function security(answerFor: (sid: string) => RightsAnswer, { isOld = fals
     request.on('end', () => {
       const { sid, others } = JSON.parse(text) as ReauthoriseRequest;
       asked.push([sid, ...(others ?? [])]);
-      const answer: ReauthoriseAnswer = {
-        ...answerFor(sid),
-        ...(others && !isOld && { others: others.map(answerFor) }),
-      };
+      const first = answerFor(sid);
+      if (!first) response.statusCode = 503;
+      const answer = { ...first, ...(others && !isOld && { others: others.map(answerFor) }) };
       response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
     });
   });
@@ -79,9 +78,37 @@ test('what is wrong with one of them touches no other', async () => {
   expect(asked).toHaveLength(1);
 });
 
-test('a node of the version before is asked for one after the other', async () => {
-  const { client, asked } = await security(granted, { isOld: true });
+test.each([
+  ['the first', 0],
+  ['another', 2],
+])('an answer that this version does not understand fails its own channel alone, be it %s', async (_what, strange) => {
+  const demand = { ...GRANT, sid: sidOf(strange), context: { demandOfTheFuture: true } };
+  const { client, asked } = await security((sid) => (sid === sidOf(strange) ? { grant: demand } : granted(sid)));
+  const sids = Array.from({ length: 4 }, (_, i) => sidOf(i));
+  const said = [...sids];
+  said[strange] = 'ERR_SECURITY_ANSWER';
+  expect(await read(client, sids)).toEqual(said);
+  expect(asked).toHaveLength(1);
+});
+
+test('no channel gets what is of another session, in whatever order a node answers', async () => {
+  const { client } = await security((sid) => granted(sid === sidOf(1) ? sidOf(2) : sid));
+  const sids = Array.from({ length: 4 }, (_, i) => sidOf(i));
+  expect(await read(client, sids)).toEqual([sidOf(0), 'ERR_SECURITY_ANSWER', sidOf(2), sidOf(3)]);
+});
+
+test('for a channel that is over nobody is asked', async () => {
+  const { client, asked } = await security(granted);
+  const [over, open] = [true, false].map((isOver) => ({ rank: 0, isOver }) as const);
+  const both = Promise.all([client.reauthorise(sidOf(0), over!), client.reauthorise(sidOf(1), open!)]);
+  expect((await both)[0]).toBe('no channel');
+  expect(await client.reauthorise(sidOf(2), over!)).toBe('no channel');
+  expect(asked).toEqual([[sidOf(1)]]);
+});
+
+test('a node of the version before is asked for one after the other, and what it cannot answer fails alone', async () => {
+  const { client, asked } = await security((sid) => (sid === sidOf(3) ? undefined : granted(sid)), { isOld: true });
   const sids = Array.from({ length: 5 }, (_, i) => sidOf(i));
-  expect(await read(client, sids)).toEqual(sids);
+  expect(await read(client, sids)).toEqual(sids.map((sid) => (sid === sidOf(3) ? 'ERR_SECURITY_REFUSED' : sid)));
   expect(asked.map(({ length }) => length)).toEqual([5, 1, 1, 1, 1]);
 });

@@ -119,7 +119,7 @@ export class DeviceChannel implements ChannelHost {
       get isInUse() {
         return mux.streamCount > 0;
       },
-      ask: () => this.#serving.security.reauthorise(this.grant.sid, () => mux.streamCount > 0),
+      ask: (asker) => this.#serving.security.reauthorise(this.grant.sid, asker),
       came: (rights) => this.#reauthorised(rights),
       failed: (error) => {
         this.#serving.log.warn({ err: error }, 'rights could not be read again');
@@ -313,6 +313,10 @@ export class DeviceChannel implements ChannelHost {
 
   streamFailed(_stream: ChannelStream, error: unknown): void {
     this.standing.handlerFailed(error);
+  }
+
+  vacated(): void {
+    if (this.#mux.streamCount === 0) this.#reader.unused();
   }
 
   refusal(): number | undefined {

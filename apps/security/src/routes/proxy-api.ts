@@ -196,10 +196,17 @@ function addAuthoriseRoutes(service: FastifyInstance, routes: ProxyApiParts): vo
       const sids = [sid, ...(others ?? [])];
       const read = await reauthorise(access, policies, { sids, holder: { ...proxy, instance } });
       if (read.includes('no proxy')) throw notOurs();
-      const [first, ...rest] = read.map((rights, i) => rightsAnswer(routes, { sid: sids[i]!, proxy, ip }, rights));
+      const answers = read.map((rights, i) => rightsAnswer(routes, { sid: sids[i]!, proxy, ip }, rights));
+      // Another node may be able to.
+      if (answers.every(isUnavailable)) throw new Error('this node can tell no rights');
+      const [first, ...rest] = answers;
       return { ...first!, ...(others && { others: rest }) };
     },
   );
+}
+
+function isUnavailable(answer: RightsAnswer): boolean {
+  return 'ended' in answer && answer.ended === 'UNAVAILABLE';
 }
 
 /** What a Proxy is told of the rights of a channel that it asked for. */

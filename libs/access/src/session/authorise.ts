@@ -370,7 +370,8 @@ function grantOf(access: AccessContext, of: GrantParts): Grant {
     sid: session.id,
     epoch: realm.epoch,
     asOf: realm.head,
-    expiresInMs: session.expiresAt - of.now,
+    // It may have ended since it was looked at.
+    expiresInMs: Math.max(0, session.expiresAt - of.now),
     refreshInMs: refreshInMs(of.set, use),
     sessionCreatedAt: session.createdAt,
     generation: session.generation,
