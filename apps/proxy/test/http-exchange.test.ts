@@ -2,7 +2,6 @@ import { createServer, type Server } from 'node:http';
 import { type AddressInfo, createServer as createTcpServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
-  ChannelStream,
   encodeChunkPrefix,
   encodeMessageEnd,
   encodeRequestHead,
@@ -11,6 +10,7 @@ import {
 } from '@sallyport/channel';
 import type { Backend, ResourceGrant } from '@sallyport/security-api';
 import { afterAll, beforeEach, expect, test } from 'vitest';
+import { testStream } from '../../../libs/channel/test/lone-stream.ts';
 import { Backends } from '../src/backend/backends.ts';
 import { Tenant } from '../src/backend/tenant.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
@@ -66,18 +66,7 @@ function exchange(over: Partial<StreamHost> = {}) {
     count: (_kind, outcome) => void outcomes.push(outcome),
   };
   const host = Object.defineProperties(usual, Object.getOwnPropertyDescriptors(over));
-  const sendReset = (_stream: ChannelStream, _code: number, said = ''): void => void words.push(said);
-  const owner = {
-    ready() {},
-    queued() {},
-    congested: false,
-    flush() {},
-    sendReset,
-    release() {},
-    finished() {},
-    failed() {},
-  };
-  const stream = new ChannelStream(owner, { id: 1, kind: 1, window: 262_144, opening: false });
+  const { stream } = testStream(1, { heard: (reset) => void words.push(reset.words) });
   const sink = new HttpExchange({ host, stream });
   stream.sink = sink;
   return { sink, stream, outcomes, words, rules };

@@ -1,15 +1,9 @@
 import { type AddressInfo, createServer, type Socket } from 'node:net';
-import {
-  type AppContext,
-  ChannelStream,
-  encodeMessageEnd,
-  encodeRequestHead,
-  findSignedCode,
-  type SignedCode,
-} from '@sallyport/channel';
+import { type AppContext, encodeMessageEnd, encodeRequestHead, type SignedCode } from '@sallyport/channel';
 import type { AccessRule, Grant, ResourceGrant } from '@sallyport/security-api';
 import { afterAll, expect, test } from 'vitest';
 import { HOSTILE_PATHS } from '../../../libs/channel/test/hostile.ts';
+import { type TestReset, testStream } from '../../../libs/channel/test/lone-stream.ts';
 import { hasShared, readShared, readSharedText } from '../../../libs/channel/test/third-party.ts';
 import { type Decision, decide, type Wanted } from '../src/serving/rights.ts';
 import type { StreamHost } from '../src/streams/exchange.ts';
@@ -76,18 +70,8 @@ async function send(path: string, paths: 'strict' | 'exact', rules: AccessRule[]
       },
     };
     const host = Object.assign(Object.create(plain) as StreamHost, over);
-    const owner = {
-      ready() {},
-      queued() {},
-      congested: false,
-      flush() {},
-      sendReset: (_stream: ChannelStream, code: number, words = '') =>
-        resolve({ path, line: lines[before], code: findSignedCode(code) ?? '', words }),
-      release() {},
-      finished() {},
-      failed() {},
-    };
-    const stream = new ChannelStream(owner, { id: 1, kind: 1, window: 262_144, opening: false });
+    const heard = (reset: TestReset): void => resolve({ path, line: lines[before], ...reset });
+    const { stream } = testStream(1, { heard });
     const sink = new HttpExchange({ host, stream });
     stream.sink = sink;
     sink.data(encodeRequestHead({ method: 'GET', scheme: 'http', authority: 'wiki.corp', path, fields: [] }));

@@ -12,24 +12,36 @@ export function sentBy(stream: ChannelStream): Buffer {
   return Buffer.concat(parts);
 }
 
-/** A stream that nothing carries: how it was reset, and for how many bytes credit went back. `window`: bytes that its peer may send. */
+/** How a stream was reset. */
+export interface TestReset {
+  readonly code: string;
+  readonly words: string;
+}
+
+/**
+ * A stream that nothing carries: how it was reset, which `heard` is told at once, and for how many bytes credit went back. `window`: bytes
+ * that its peer may send.
+ */
 export function testStream(
   kind: number,
-  window = 262_144,
+  { window = 262_144, heard }: { readonly window?: number; readonly heard?: (reset: TestReset) => void } = {},
 ): {
   stream: ChannelStream;
-  resets: { code: string; words: string }[];
+  resets: TestReset[];
   released: () => number;
 } {
-  const resets: { code: string; words: string }[] = [];
+  const resets: TestReset[] = [];
   let released = 0;
   const owner = {
     ready() {},
     queued() {},
     congested: false,
     flush() {},
-    sendReset: (_stream: ChannelStream, code: number, words = '') =>
-      void resets.push({ code: findSignedCode(code) ?? String(code), words }),
+    sendReset: (_stream: ChannelStream, code: number, words = '') => {
+      const reset = { code: findSignedCode(code) ?? String(code), words };
+      resets.push(reset);
+      heard?.(reset);
+    },
     release: (_stream: ChannelStream, bytes: number) => {
       released += bytes;
     },

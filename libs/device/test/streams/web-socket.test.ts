@@ -19,7 +19,7 @@ import { DeviceWebSocket, type WebSocketOptions } from '../../src/streams/web-so
 
 /** A WebSocket whose gateway is the test. */
 async function asked(options: WebSocketOptions = {}, url = 'ws://wiki.corp/chat?a=1') {
-  const place = testStream(2, 1_048_576);
+  const place = testStream(2, { window: 1_048_576 });
   const channel = {
     expect: () => () => undefined,
     openStream: async (_kind: number, sink: StreamSink) => {
