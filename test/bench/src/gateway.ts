@@ -8,12 +8,14 @@ import { type Device, memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
 import { ChildPostgres, SqlStore } from '@sallyport/store-sql';
+import { addPushedPeople } from '../../../libs/access/test/sample-accounts.ts';
 import { sampleSession } from '../../../libs/access/test/sample-session.ts';
 import { CONTEXT } from './load/channel-lane.ts';
 import { AUTHORITY, type LaneKind, type LaneSession } from './load/lane.ts';
 import { Operator } from './operator.ts';
 import { PORTS } from './ports.ts';
 import { cpuMicros, family, memoryMiB } from './processes.ts';
+import { Provider } from './provider.ts';
 import type { Subject } from './subject.ts';
 import { publishUpdate, type Update } from './update.ts';
 
@@ -75,6 +77,7 @@ export class Gateway {
         SALLYPORT_DATA: join(folder, 'data'),
         SALLYPORT_PROXY_LISTEN: `127.0.0.1:${PORTS.security}`,
         SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${PORTS.admin}`,
+        SALLYPORT_DIRECTORY_LISTEN: `127.0.0.1:${PORTS.directory}`,
         SALLYPORT_ADDRESS_BURST: String(RATE),
         SALLYPORT_ADDRESS_PER_MINUTE: String(RATE),
       },
@@ -186,6 +189,16 @@ export class Gateway {
     const { ready } = this.#security;
     this.#update ??= publishUpdate({ folder: this.#folder, ready, operator: this.operator });
     return this.#update;
+  }
+
+  /** A provider that has pushed so many people, with their ids there. */
+  async provider(people: number): Promise<{ provider: Provider; ids: readonly string[] }> {
+    await this.operator.call('PUT', '/v1/directories/corp', { kind: 'scim', stage: 'active', settings: {} });
+    const { url, token } = await this.operator.call('POST', '/v1/directories/corp/tokens', { endOthers: true });
+    const ids = Array.from({ length: people }, (_, i) => `p${i}`);
+    await addPushedPeople(this.#sealed, 'corp', ids);
+    const provider = new Provider({ base: url as string, token: token as string, ca: this.#security.ready.ca! });
+    return { provider, ids };
   }
 
   async stop(): Promise<void> {

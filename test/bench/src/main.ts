@@ -13,6 +13,7 @@ import type { Bench, Line, Measured, Work } from './work.ts';
 import { beside } from './works/beside.ts';
 import { hostile } from './works/hostile.ts';
 import { idle } from './works/idle.ts';
+import { largeGroup } from './works/large-group.ts';
 import { latency } from './works/latency.ts';
 import { opening } from './works/opening.ts';
 import { overload } from './works/overload.ts';
@@ -36,6 +37,7 @@ const WORKS: readonly Work[] = [
   sessions,
   beside,
   rights,
+  largeGroup,
   hostile,
 ];
 const FOLDER = fileURLToPath(new URL('../../../docs/bench/', import.meta.url));

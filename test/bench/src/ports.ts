@@ -13,6 +13,7 @@ export const PORTS = {
   forward: 19_417,
   security: 19_443,
   admin: 19_444,
+  directory: 19_445,
   /** The first Proxy; the next ones follow, each with its health port ten above. */
   proxy: 19_450,
 } as const;
