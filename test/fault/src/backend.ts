@@ -14,35 +14,40 @@ function sessionOf(assertion: string): string {
   return sid;
 }
 
-/** A backend that remembers every request: how often each ran, and when the last one of a device and of a session came. */
+/** A backend that remembers every request: how often each ran, and when those of a device and of a session came. */
 export class Backend {
   readonly url: string;
   readonly #server: Server;
   readonly #runs = new Map<string, number>();
-  readonly #lastAt = new Map<string, number>();
+  readonly #times = new Map<string, number[]>();
 
-  private constructor(server: Server, runs: Map<string, number>, lastAt: Map<string, number>) {
+  private constructor(server: Server, runs: Map<string, number>, times: Map<string, number[]>) {
     this.#server = server;
     this.#runs = runs;
-    this.#lastAt = lastAt;
+    this.#times = times;
     this.url = `http://${DRIVER_ADDRESS}:${(server.address() as AddressInfo).port}`;
   }
 
   static async start(): Promise<Backend> {
     const runs = new Map<string, number>();
-    const lastAt = new Map<string, number>();
+    const times = new Map<string, number[]>();
+    const note = (who: string, now: number): void => {
+      const known = times.get(who);
+      if (known) known.push(now);
+      else times.set(who, [now]);
+    };
     const server = createServer((request, response) => {
       const [, who = '', id = ''] = (request.url ?? '').split('/');
       const now = performance.now();
-      lastAt.set(who, now);
-      lastAt.set(sessionOf(String(request.headers['sallyport-assertion'] ?? '')), now);
+      note(who, now);
+      note(sessionOf(String(request.headers['sallyport-assertion'] ?? '')), now);
       runs.set(id, (runs.get(id) ?? 0) + 1);
       request.resume();
       response.end(who === 'bytes' ? Buffer.alloc(Number(id)) : id);
     });
     server.keepAliveTimeout = 60_000;
     await new Promise<void>((resolve) => server.listen(0, DRIVER_ADDRESS, 4_096, resolve));
-    return new Backend(server, runs, lastAt);
+    return new Backend(server, runs, times);
   }
 
   /** How often a request ran. */
@@ -52,7 +57,12 @@ export class Backend {
 
   /** When the last request of a device or of a session came, on the clock of this process; undefined when none did. */
   lastRequestAt(who: string): number | undefined {
-    return this.#lastAt.get(who);
+    return this.#times.get(who)?.at(-1);
+  }
+
+  /** When requests of a device or of a session came after a moment of that clock. */
+  requestsAfter(who: string, at: number): readonly number[] {
+    return (this.#times.get(who) ?? []).filter((time) => time > at);
   }
 
   close(): void {
