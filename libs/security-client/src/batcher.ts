@@ -5,8 +5,8 @@ export interface BatchLimits<Question> {
   /** A batch that is not full sets out beside another one only when that has been on its way for so long, ms. */
   readonly besideAfterMs: number;
   readonly maxQuestions: number;
-  readonly maxWeight: number;
-  readonly weightOf: (question: Question) => number;
+  /** A batch of several weighs so much at most, for those whose questions differ. */
+  readonly weight?: { readonly of: (question: Question) => number; readonly most: number };
   /** By the moment when a batch sets out, those of a lower rank go before those of a higher one that came earlier. */
   readonly rankOf?: (question: Question) => Rank;
   /** So many batches that have been on their way for long do not count as running: a connection that hangs keeps nobody else waiting. */
@@ -76,16 +76,22 @@ export class Batcher<Question, Answer> {
   }
 
   #take(): Waiting<Question, Answer>[] {
-    const { maxQuestions, maxWeight, weightOf } = this.#limits;
     this.#inOrderOfRank();
-    let weight = 0;
+    return this.#waiting.splice(0, this.#fitting());
+  }
+
+  /** How many of those that wait fit into one batch. */
+  #fitting(): number {
+    const { maxQuestions, weight } = this.#limits;
+    if (!weight) return maxQuestions;
+    let left = weight.most;
     let count = 0;
     for (const { question } of this.#waiting.slice(0, maxQuestions)) {
-      weight += weightOf(question);
-      if (count > 0 && weight > maxWeight) break;
+      left -= weight.of(question);
+      if (count > 0 && left < 0) break;
       count += 1;
     }
-    return this.#waiting.splice(0, count);
+    return count;
   }
 
   #inOrderOfRank(): void {

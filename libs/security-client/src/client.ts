@@ -138,16 +138,13 @@ export class SecurityClient {
       maxRunning: MAX_BATCHES,
       besideAfterMs: BATCH_BESIDE_AFTER_MS,
       maxQuestions: MAX_AUTHORIZATIONS,
-      maxWeight: MAX_BATCH_CHARACTERS,
-      weightOf: ({ hello }) => hello.length,
+      weight: { of: ({ hello }) => hello.length, most: MAX_BATCH_CHARACTERS },
     },
   );
   readonly #rights = new Batcher<RightsQuestion, RightsAnswer | undefined>((questions) => this.#readRights(questions), {
     maxRunning: MAX_RIGHTS_BATCHES,
     besideAfterMs: BATCH_BESIDE_AFTER_MS,
     maxQuestions: MAX_RIGHTS_READ,
-    maxWeight: MAX_RIGHTS_READ,
-    weightOf: () => 1,
     rankOf: ({ asker }) => asker.rank,
     slow: SLOW_RIGHTS,
   });

@@ -5,8 +5,7 @@ const LIMITS = {
   maxRunning: 2,
   besideAfterMs: 0,
   maxQuestions: 4,
-  maxWeight: 100,
-  weightOf: (question: string) => question.length,
+  weight: { of: (question: string) => question.length, most: 100 },
 };
 
 /** A batcher whose batches a test answers by hand. */
