@@ -104,12 +104,17 @@ export class Gateway {
       name: `Sallyport, ${suite === 1 ? 'ChaChaPoly' : 'AES-GCM'}`,
       lanes: async (lanes) => this.lanes(await this.sessions(lanes), suite),
       cpuMicros: () => cpuMicros(pids()),
-      parts: () => ({
-        Proxies: cpuMicros(this.proxyPids),
-        Security: cpuMicros([this.#security.pid]),
-        database: cpuMicros(this.securityPids.filter((pid) => pid !== this.#security.pid)),
-      }),
+      parts: () => this.#parts(cpuMicros),
       memoryMiB: () => memoryMiB(pids()),
+      memoryParts: () => this.#parts(memoryMiB),
+    };
+  }
+
+  #parts(measure: (pids: readonly number[]) => number): Record<string, number> {
+    return {
+      Proxies: measure(this.proxyPids),
+      Security: measure([this.#security.pid]),
+      database: measure(this.securityPids.filter((pid) => pid !== this.#security.pid)),
     };
   }
 

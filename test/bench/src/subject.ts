@@ -11,4 +11,6 @@ export interface Subject {
   parts?(): Readonly<Record<string, number>>;
   /** Memory of the same processes, MiB. */
   memoryMiB(): number;
+  /** The same by part, where there are several. */
+  memoryParts?(): Readonly<Record<string, number>>;
 }

@@ -100,9 +100,9 @@ export async function cpuOf<T>(
   return { cpuMicros, parts: Object.fromEntries(parts), result };
 }
 
-/** How CPU time was shared among parts, each for one of `count`. */
+/** How CPU time or memory was shared among parts, each for one of `count`. */
 export function sharesOf(parts: Readonly<Record<string, number>>, count: number): string {
   return Object.entries(parts)
-    .map(([name, micros]) => `, ${name} ${Math.round(micros / count)}`)
+    .map(([name, value]) => `, ${name} ${Math.round(value / count)}`)
     .join('');
 }

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { content, LARGE_BYTES } from '../load/lane.ts';
 import type { Subject } from '../subject.ts';
-import { against, allArrived, type Bench, cpuOf, type Line, type Work } from '../work.ts';
+import { against, allArrived, type Bench, cpuOf, type Line, sharesOf, type Work } from '../work.ts';
 
 const MB = 1_000_000;
 const PARALLEL = [1, 8] as const;
@@ -33,8 +33,12 @@ function lineOf(
       await load.open(await subject.lanes(Math.max(parallel, 2), 1));
       await load.transfer(direction, LARGE_BYTES, 1);
       let peakMiB = 0;
+      let parts: Readonly<Record<string, number>> = {};
       const watch = setInterval(() => {
-        peakMiB = Math.max(peakMiB, subject.memoryMiB());
+        const nowMiB = subject.memoryMiB();
+        if (nowMiB <= peakMiB) return;
+        peakMiB = nowMiB;
+        parts = subject.memoryParts?.() ?? {};
       }, 200);
       const times = TIMES[parallel];
       let wallMs = 0;
@@ -48,7 +52,7 @@ function lineOf(
       clearInterval(watch);
       await load.close();
       const megabytes = (LARGE_BYTES * parallel * times) / MB;
-      const note = `${Math.round(megabytes / (wallMs / 1000))} MB/s, ${peakMiB.toFixed(0)} MiB at most`;
+      const note = `${Math.round(megabytes / (wallMs / 1000))} MB/s, ${peakMiB.toFixed(0)} MiB at most${sharesOf(parts, 1)}`;
       return { value: megabytes / (cpuMicros / MB), note };
     },
   };
