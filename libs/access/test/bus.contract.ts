@@ -9,7 +9,7 @@ export function busContract(pair: () => Promise<readonly [Bus, Bus]>, name: stri
     here.subscribe('entries', () => heard.push('here'));
     there.subscribe('entries', () => heard.push('there'));
     there.subscribe('applied', () => heard.push('wrong topic'));
-    const arrives = nextMessage(there, 'entries', 5_000);
+    const arrives = nextMessage(there, 'entries', 90_000);
     here.publish('entries');
     await arrives;
     expect(new Set(heard)).toEqual(new Set(['here', 'there']));

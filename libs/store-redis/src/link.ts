@@ -8,7 +8,7 @@ export interface RedisCredentials {
   readonly ca?: string;
 }
 
-/** A command that takes longer is given up, ms: what Redis holds is never worth a wait. */
+/** A command may take so long, ms: what Redis holds is never worth a wait. */
 const COMMAND_TIMEOUT_MS = 300;
 const CONNECT_TIMEOUT_MS = 1_000;
 const RETRY_MS = 200;
@@ -55,19 +55,18 @@ export type RedisClient = Redis | Cluster;
 export class RedisLink {
   readonly commands: RedisClient;
   readonly subscriber: RedisClient;
-  readonly #now: () => number;
   #failedAt = Number.NEGATIVE_INFINITY;
 
-  constructor(address: RedisAddress, credentials: RedisCredentials, now: () => number = () => performance.now()) {
-    this.#now = now;
-    this.commands = connect(address, credentials);
-    this.subscriber = connect(address, credentials);
+  /** A command that takes longer than `commandMs` is given up. */
+  constructor(address: RedisAddress, credentials: RedisCredentials, commandMs: number = COMMAND_TIMEOUT_MS) {
+    this.commands = connect(address, credentials, commandMs);
+    this.subscriber = connect(address, credentials, commandMs);
     for (const client of [this.commands, this.subscriber]) client.on('error', () => undefined);
   }
 
   /** True when the last command went well or a second has passed since one failed. */
   get usable(): boolean {
-    return this.commands.status === 'ready' && this.#now() - this.#failedAt > PAUSE_MS;
+    return this.commands.status === 'ready' && performance.now() - this.#failedAt > PAUSE_MS;
   }
 
   /** Runs a command; undefined when Redis does not answer. */
@@ -76,7 +75,7 @@ export class RedisLink {
     try {
       return await command(this.commands);
     } catch {
-      this.#failedAt = this.#now();
+      this.#failedAt = performance.now();
       return undefined;
     }
   }
@@ -105,13 +104,13 @@ export class RedisLink {
   }
 }
 
-function connect(address: RedisAddress, { password, ca }: RedisCredentials): RedisClient {
+function connect(address: RedisAddress, { password, ca }: RedisCredentials, commandMs: number): RedisClient {
   const tls = address.tls ? { ...(ca === undefined ? {} : { ca }), rejectUnauthorized: true } : undefined;
   const options = {
     ...(password === undefined ? {} : { password }),
     ...(tls ? { tls } : {}),
     connectTimeout: CONNECT_TIMEOUT_MS,
-    commandTimeout: COMMAND_TIMEOUT_MS,
+    commandTimeout: commandMs,
     maxRetriesPerRequest: 0,
     autoResendUnfulfilledCommands: false,
     enableOfflineQueue: false,
