@@ -224,11 +224,11 @@ test('a request that is not wanted any more when its connection is there is neve
 });
 
 test('an aborted request ends its connection and tells its sink once', async () => {
-  const { pool, connections } = await backend((socket, asked) => {
-    if (!asked.includes('/slow')) socket.write(OK);
+  const { pool, connections, asked } = await backend((socket, head) => {
+    if (!head.includes('/slow')) socket.write(OK);
   });
   const slow = send(pool, { ...GET, path: '/slow' });
-  await sleep(30);
+  await expect.poll(() => asked).toHaveLength(1);
   slow.call!.abort();
   slow.call!.abort();
   expect((await slow.over).error).toBe('ERR_BACKEND_ABORTED');

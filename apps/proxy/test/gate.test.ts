@@ -10,7 +10,7 @@ import { WebSocketExchange } from '../src/streams/web-socket.ts';
 import { acceptOf } from '../src/web-socket/accept.ts';
 import { type HostState, TestHost } from './stream-place.ts';
 
-const WAIT = { timeout: 10_000, interval: 5 };
+const WAIT = { timeout: 90_000, interval: 5 };
 /** Long enough for what is on its way to arrive. */
 const QUIET_MS = 30;
 

@@ -219,6 +219,7 @@ test('a lease that ended before the connection was there, or before the next par
   await sleep(50);
   serving = false;
   for (const part of chunk('cd')) between.sink.data(part);
+  await until(() => between.outcomes.length > 0);
   expect(between.outcomes).toEqual(['LEASE_LOST']);
   expect(seen).toEqual([]);
 });

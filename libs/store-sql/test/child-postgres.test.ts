@@ -65,10 +65,12 @@ test('starts again when the server dies under it', async () => {
   const server = await ChildPostgres.start({ folder: join(folder, 'db'), passwordFile: join(folder, 'pw') });
   const before = server.pid;
   process.kill(before, 'SIGKILL');
-  for (let i = 0; i < 200 && (await query(server, 'select 1').catch(() => undefined)) === undefined; i++) {
-    await new Promise((done) => setTimeout(done, 50));
-  }
-  expect((await query(server, 'select 1 as one')).rows).toEqual([{ one: 1 }]);
+  const answered = (): Promise<unknown> =>
+    query(server, 'select 1 as one').then(
+      ({ rows }) => rows,
+      () => undefined,
+    );
+  await expect.poll(answered).toEqual([{ one: 1 }]);
   expect(server.pid).not.toBe(before);
   await server.stop();
   rmSync(folder, { recursive: true, force: true });

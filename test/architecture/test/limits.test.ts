@@ -14,6 +14,7 @@ const LIMITS = [
   { of: 'a poll', pattern: /expect\s*\.poll\([^;]*?\btimeout: ([\d_]+)/g, least: SEEN_MS },
   { of: 'vi.waitFor', pattern: /vi\.waitFor\((?![^;]*?(?:, \d[\d_]+\)|timeout: |\}, \d))()/g, least: SEEN_MS },
   { of: 'vi.waitFor', pattern: /vi\.waitFor\([^;]*?(?:, |timeout: )(\d[\d_]{3,})/g, least: SEEN_MS },
+  { of: 'a limit with a name', pattern: /^const \w+ = \{ timeout: ([\d_]+)/gm, least: SEEN_MS },
   { of: 'a page', pattern: /\.waitFor\(\{[^}]*\btimeout: ([\d_]+)/g, least: SEEN_MS },
 ];
 
@@ -42,6 +43,7 @@ test('no test waits shorter than a busy machine may take', () => {
 
 test('a tight limit is found', () => {
   const text = [
+    'const WAIT = { timeout: 1_000, interval: 5 };',
     "test('x', () => {",
     '  await expect.poll(x, { timeout: 1_000 }).toBe(1);',
     '  await vi.waitFor(() => x(1));',
@@ -52,6 +54,6 @@ test('a tight limit is found', () => {
     '  5_000,',
     ');',
   ].join('\n');
-  expect(tightLimits(text)).toHaveLength(6);
+  expect(tightLimits(text)).toHaveLength(7);
   expect(tightLimits("test('x', () => {\n  await expect.poll(x).toBe(1);\n});")).toEqual([]);
 });

@@ -3,7 +3,7 @@ import { chmodSync, mkdtempSync, rmSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { EnrolmentLink } from '@sallyport/channel';
 import { revocations, users } from '@sallyport/security-api/admin';
-import { inLanes, Network, waitFor } from '@sallyport/support';
+import { caughtUp, inLanes, Network, waitFor } from '@sallyport/support';
 import { WatchingBackend } from './backend.ts';
 import { SteadyChanges } from './changes.ts';
 import { DrillDevice } from './drill-device.ts';
@@ -203,6 +203,7 @@ class Drill {
   async #revoke(i: number, revoke: Revoke): Promise<void> {
     const id = randomUUID();
     await waitFor(async () => (await revoke(i, id)).inForce, 'a revocation in force');
+    await caughtUp();
     this.#revokedAt.set(i, performance.now());
   }
 

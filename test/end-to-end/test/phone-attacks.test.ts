@@ -139,7 +139,7 @@ test('a page that leads out asks its user first', async () => {
       },
       [shell, `http://${outside.host}/redirect`],
     );
-    await say(frame, { type: 'web-socket', url: 'http://evil.corp/live', protocols: [] });
+    await say(frame, { type: 'web-socket', url: 'http://evil.corp/live', protocols: [] }, QUIET_MS);
     return page.locator('dialog').count();
   };
   expect(await askAgain()).toBe(1);
@@ -153,17 +153,20 @@ test('a page that leads out asks its user first', async () => {
   await dialog.getByRole('button', { name: 'Stay' }).click();
 });
 
+/** How long nothing is heard of what has no answer. */
+const QUIET_MS = 500;
+
 /** Says something to the shell as a page of the resource would, and gives the first answer over its port. */
-function say(frame: Frame, word: object): Promise<unknown> {
+function say(frame: Frame, word: object, quietMs = 90_000): Promise<unknown> {
   return frame.evaluate(
-    ([message, origin]) =>
+    ([message, origin, ms]) =>
       new Promise((resolve) => {
         const { port1, port2 } = new MessageChannel();
         port1.onmessage = ({ data }) => (data.type === 'heard' ? port1.postMessage({ type: 'go' }) : resolve(data));
         top!.postMessage(message, origin as string, [port2]);
-        setTimeout(() => resolve('nothing'), 500);
+        setTimeout(() => resolve('nothing'), ms as number);
       }),
-    [word, shell],
+    [word, shell, quietMs] as const,
   );
 }
 
@@ -192,8 +195,8 @@ test('the shell asks no other resource on behalf of a page', async () => {
     { ...asked, url: 7 },
     { ...asked, url: '/', headers: [[1, 2]] },
   ])
-    expect(await say(frame, word as object)).toBe('nothing');
-  await say(frame, { type: 'place', url: 'http://office.corp/bank', title: 'Bank', icon: '' });
+    expect(await say(frame, word as object, QUIET_MS)).toBe('nothing');
+  await say(frame, { type: 'place', url: 'http://office.corp/bank', title: 'Bank', icon: '' }, QUIET_MS);
   expect(await page.textContent('#address')).toBe('evil.corp/start');
   expect(office.requests).toHaveLength(before);
 });

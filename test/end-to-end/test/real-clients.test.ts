@@ -269,7 +269,7 @@ test('sallyport device fetch saves a file and uploads one', async () => {
 test('wrk runs through it without an error', async () => {
   const script = join(folder, 'wrk.lua');
   writeFileSync(script, 'wrk.path = "http://wiki.corp/echo"\n');
-  const { stdout } = await runCommand('wrk', ['-t2', '-c16', '-d3s', '-s', script, proxy]);
+  const { stdout } = await runCommand('wrk', ['-t2', '-c16', '-d3s', '--timeout', '90s', '-s', script, proxy]);
   expect(stdout).toMatch(/Requests\/sec/);
   expect(stdout).not.toMatch(/Non-2xx|Socket errors/);
   expect(Number(/(\d+) requests in/.exec(stdout)![1])).toBeGreaterThan(16);

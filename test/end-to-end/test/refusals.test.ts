@@ -385,15 +385,16 @@ test('forbidden hosts are refused as backends unless their network is named', as
       params: { name: 'evil' },
       body: { groups: ['staff'], resources: ['evil'], context: {} },
     });
-    let outcome = 'RESOURCE_UNKNOWN';
-    // The change of rights reaches the open channel a moment later.
-    for (let i = 0; i < 100 && outcome === 'RESOURCE_UNKNOWN'; i++) {
+    let outcome = '';
+    const asked = async (): Promise<string> => {
       outcome = await device.fetch(`http://evil${index}.corp/echo`).then(
         () => 'passed',
         ({ code }) => code,
       );
-      if (outcome === 'RESOURCE_UNKNOWN') await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+      return outcome;
+    };
+    // The change of rights reaches the open channel a moment later.
+    await expect.poll(asked).not.toBe('RESOURCE_UNKNOWN');
     expect(outcome, host).toBe('BACKEND_UNREACHABLE');
   }
   device.close();

@@ -65,6 +65,10 @@ async function seqOfMap(): Promise<number> {
 /** Everything of Security on this machine is gone. */
 async function burn(): Promise<void> {
   await gateway.security.end('SIGKILL');
+  emptyMachine();
+}
+
+function emptyMachine(): void {
   // As a machine that is gone: its database is no process any more either.
   const pid = join(data, 'database', 'cluster', 'postmaster.pid');
   if (existsSync(pid)) process.kill(Number(readFileSync(pid, 'utf8').split('\n')[0]), 'SIGKILL');
@@ -79,6 +83,8 @@ const STEPS = [
   'beginning a new epoch',
   'reading the copies of the journal',
 ] as const;
+
+const MAX_TRIES = 5;
 
 /** Runs a restore up to when it says that it begins a step. */
 async function runTo(step: string, ...more: readonly string[]): Promise<Running> {
@@ -96,10 +102,18 @@ async function runTo(step: string, ...more: readonly string[]): Promise<Running>
   return running;
 }
 
-/** Runs a restore and kills all of it there; the database that it has started lives on. */
-async function killedAt(step: string, ...more: readonly string[]): Promise<void> {
-  await (await runTo(step, ...more)).killAll();
+/** Runs a restore and interrupts it there; again on an empty machine when it was done before that, as on a busy one it may be. */
+async function interruptedAt(step: string, interrupt: (running: Running) => Promise<unknown>): Promise<Running> {
+  for (let tries = 1; ; tries++) {
+    const running = await runTo(step);
+    await interrupt(running);
+    if (!running.output().includes('everything after') || tries === MAX_TRIES) return running;
+    emptyMachine();
+  }
 }
+
+/** The database that it has started lives on. */
+const kill = (running: Running): Promise<unknown> => running.killAll();
 
 const storage = { bob: memoryStorage(), ada: memoryStorage() };
 let name = '';
@@ -153,19 +167,18 @@ test('a site burns down: killed at every step the restore goes on, nothing half 
   const marked = join(data, 'security', 'restoring.json');
   let mark = '';
   for (const step of STEPS) {
-    await killedAt(step);
+    await interruptedAt(step, kill);
     if (step === 'loading the rows' || step === 'reading the copies of the journal')
       await expect(startSecurity()).rejects.toThrow('nothing half restored serves');
     if (step === 'loading the rows') mark = readFileSync(marked, 'utf8');
   }
   // Ctrl-C, however often it is pressed, lets it put down what it has in its hands first.
-  const running = await runTo('loading the rows');
-  await running.pressCtrlC();
+  const running = await interruptedAt('loading the rows', (one) => one.pressCtrlC());
   expect(running.output()).toContain('it was not restored');
   const pidFile = join(data, 'database', 'cluster', 'postmaster.pid');
   expect(existsSync(pidFile)).toBe(false);
   // So does a restore whose command line alone was killed: it does not go on beside the next try.
-  await (await runTo('marking this folder')).killAlone();
+  await interruptedAt('marking this folder', (one) => one.killAlone());
   expect([existsSync(pidFile), existsSync(marked)]).toEqual([false, true]);
   const { stdout, stderr } = await restore('--yes');
   expect(stdout, stderr).toContain('everything after');
@@ -226,9 +239,9 @@ test('what is here is put aside, not overwritten; without its journal everybody 
   const asides = () => readdirSync(data).filter((file) => file.startsWith('before_restore_'));
   const marked = join(data, 'security', 'restoring.json');
   // Killed before the export was found whole: nothing has changed. Killed later: what was here is whole wherever it is.
-  await killedAt('checking the export', '--journal-is-lost');
+  await kill(await runTo('checking the export', '--journal-is-lost'));
   expect([existsSync(marked), asides()]).toEqual([false, []]);
-  await killedAt('putting what is here aside', '--journal-is-lost');
+  await kill(await runTo('putting what is here aside', '--journal-is-lost'));
   expect(existsSync(marked)).toBe(true);
   expect(existsSync(join(data, asides()[0] ?? 'database', 'cluster', 'PG_VERSION'))).toBe(true);
   await expect(startSecurity()).rejects.toThrow('to go back');

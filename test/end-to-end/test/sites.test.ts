@@ -49,7 +49,8 @@ async function siteFor(name: string): Promise<string | undefined> {
 const site = (name: string) => operator.call(api.sites.get, { params: { name } });
 
 test('one session reaches each resource at its own site, and sites say what runs there', async () => {
-  expect([await siteFor('wiki'), await siteFor('plant'), await siteFor('lab')]).toEqual(['here', 'b', 'b']);
+  // What is only there first: while no channel to a site stands, a slow one loses what another has as well.
+  expect([await siteFor('wiki'), await siteFor('lab'), await siteFor('plant')]).toEqual(['here', 'b', 'b']);
   expect(await operator.call(api.sessions.list)).toHaveLength(1);
   // Beats tell of it.
   await expect
