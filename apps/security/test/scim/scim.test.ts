@@ -1,6 +1,8 @@
 import { Readable } from 'node:stream';
 import { findUser, issueDirectoryToken } from '@sallyport/access';
+import { Pace } from '@sallyport/directory';
 import { expect, test } from 'vitest';
+import { createScimGroup } from '../../src/scim/groups.ts';
 import { scimScene } from './scim-scene.ts';
 
 const ERROR = 'urn:ietf:params:scim:api:messages:2.0:Error';
@@ -305,4 +307,18 @@ test('bodies that do not say how long they are share what large ones may take', 
   // Nothing but spaces is no JSON.
   expect((await Promise.all(first)).map(({ statusCode }) => statusCode)).toEqual([400, 400]);
   expect((await send(8, (body) => body.push(null))).statusCode).toBe(400);
+});
+
+test('the members that a request names are gone through in turns', async () => {
+  const turnsFor = async (n: number): Promise<number> => {
+    const pace = new Pace();
+    const members = Array.from({ length: n }, (_, i) => ({ value: `nobody-${i}` }));
+    const client = { directory: 'corp', base: '', by: { actor: 'corp', reason: 'unit test' } };
+    const made = createScimGroup(access, client, { displayName: 'crowd', members }, pace);
+    await expect(made).rejects.toMatchObject({ scimType: 'invalidValue' });
+    return pace.turns;
+  };
+  const [small, large] = [await turnsFor(25_000), await turnsFor(100_000)];
+  expect(small).toBeGreaterThan(8);
+  expect(large / small).toBeGreaterThan(3);
 });
