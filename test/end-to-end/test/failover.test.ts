@@ -78,7 +78,7 @@ test('Security gone: channels stop when the lease ends, never later, and go on w
   const download = await device.fetch('http://wiki.corp/big/400000000000');
   const cut = (async () => {
     for await (const _part of download.body!);
-  })().catch((error) => error.code);
+  })().catch((error) => ({ code: error.code, at: performance.now() }));
   await gateway.security.end('SIGKILL');
   const start = performance.now();
   let last = 0;
@@ -94,7 +94,10 @@ test('Security gone: channels stop when the lease ends, never later, and go on w
       last = Math.max(last, sent);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
-  expect(await cut).toBe('LEASE_LOST');
+  const { code, at } = (await cut) as { code: string; at: number };
+  expect(code).toBe('LEASE_LOST');
+  // Its last bytes and the word of the Proxy may come late on a busy machine.
+  expect(at - start).toBeLessThan(SHORT_LEASE_MS + 15_000);
   // The lease runs from the last answered beat, which lay before the kill.
   expect(last).toBeGreaterThan(1_000);
   expect(last).toBeLessThan(SHORT_LEASE_MS);
