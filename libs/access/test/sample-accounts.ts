@@ -14,14 +14,8 @@ export async function addPushedPeople(store: RealmStore, directory: string, ids:
   });
   const identity = (id: string): Rows['identities'] => ({
     ...{ directory, subject: id, externalId: id, userId: id, login: id, active: true, expiresAt: NEVER },
-    ...{
-      dn: '',
-      onlyName: `${directory}/${id}`,
-      version: '',
-      attributes: { userName: id },
-      createdAt: 1,
-      changedAt: 1,
-    },
+    ...{ dn: '', onlyName: `${directory}/${id}`, version: '', attributes: { userName: id } },
+    ...{ createdAt: 1, changedAt: 1 },
   });
   for (let at = 0; at < ids.length; at += BATCH) {
     const part = ids.slice(at, at + BATCH);
