@@ -36,8 +36,9 @@ export class SilentFiles implements Reporter {
     this.#heardAt.set(moduleId, Date.now());
   }
 
+  /** While the run is busy, results of tests come behind the end of their file: such a file has ended all the same. */
   onTestCaseResult({ module }: { readonly module: Pick<TestCase['module'], 'moduleId'> }): void {
-    this.#heardAt.set(module.moduleId, Date.now());
+    if (this.#heardAt.has(module.moduleId)) this.#heardAt.set(module.moduleId, Date.now());
   }
 
   onTestModuleEnd({ moduleId }: Pick<TestModule, 'moduleId'>): void {
