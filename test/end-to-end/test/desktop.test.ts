@@ -141,7 +141,7 @@ test('SOCKS5 leads to the same resources, by their names, and to nothing else', 
   // A client that looks names up by itself is told so.
   const resolved = await runCommand('curl', ['-sS', '--socks5', `127.0.0.1:${socksPort}`, 'http://127.0.0.1:1/']);
   expect(resolved.code).toBe(97);
-  expect(forward.output()).toContain('socks5h');
+  await expect.poll(forward.output).toContain('socks5h');
 });
 
 const hasPsql = spawnSync('psql', ['--version']).status === 0;

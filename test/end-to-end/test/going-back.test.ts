@@ -121,8 +121,8 @@ test('a machine that went back an hour is noticed by what a Proxy saw, and serve
   const start = () => AppProcess.start('security', { environment: gateway.securityEnvironment });
   const back = await start().catch((error: Error) => error);
   if (back instanceof AppProcess) await expect.poll(() => back.running).toBe(false);
-  const said = back instanceof AppProcess ? back.log : back.message;
-  expect(said).toContain('the database is older than what Proxy p1');
+  const said = () => (back instanceof AppProcess ? back.log : back.message);
+  await expect.poll(said).toContain('the database is older than what Proxy p1');
   await expect(start()).rejects.toThrow('the database is older than what Proxy p1');
   await expect(ada.fetch('http://wiki.corp/echo')).rejects.toThrow();
   expect(backend.seen.size).toBe(seen);

@@ -98,7 +98,7 @@ async function runTo(step: string, ...more: readonly string[]): Promise<Running>
       done();
     }, 2);
   });
-  expect(running.output()).toContain(`· ${step}`);
+  await expect.poll(running.output).toContain(`· ${step}`);
   return running;
 }
 
@@ -174,7 +174,7 @@ test('a site burns down: killed at every step the restore goes on, nothing half 
   }
   // Ctrl-C, however often it is pressed, lets it put down what it has in its hands first.
   const running = await interruptedAt('loading the rows', (one) => one.pressCtrlC());
-  expect(running.output()).toContain('it was not restored');
+  await expect.poll(running.output).toContain('it was not restored');
   const pidFile = join(data, 'database', 'cluster', 'postmaster.pid');
   expect(existsSync(pidFile)).toBe(false);
   // So does a restore whose command line alone was killed: it does not go on beside the next try.

@@ -97,7 +97,7 @@ test('a closed database gives nothing any more, says so, and its node ends itsel
   // While the server runs: its node learns of it from the database.
   expect((await realm('close')).stdout).toContain('is closed');
   await expect.poll(() => gateway.security.running).toBe(false);
-  expect(gateway.security.log).toContain('this database is closed: another one takes its place');
+  await expect.poll(() => gateway.security.log).toContain('this database is closed: another one takes its place');
   await expect(startSecurity()).rejects.toThrow();
   await realm('new-epoch', '--old-database-is-closed');
   await startSecurity();

@@ -80,7 +80,7 @@ async function copyKilledAt(words: string, when: 'begins' | 'has arrived'): Prom
   const order = ['standby', 'copy', ...place];
   const command = await runTo(words, when, { order, environment: gateway.securityEnvironment });
   await command.killChildren();
-  expect(command.output()).toContain('there is no new copy; the one before is as it was');
+  await expect.poll(command.output).toContain('there is no new copy; the one before is as it was');
 }
 
 /** The realms of the second site's database, and the users in it, once nobody works on it. */

@@ -75,8 +75,8 @@ test('a start waits for its database in each of its steps, and says what it wait
   const security = await starting;
   expect([...texts]).toEqual([]);
   expect((await ask('/readyz'))!.status).toBe(200);
+  await expect.poll(() => security.log).toContain('the database answers: the start goes on');
   expect(security.log.match(/the start waits for a database/g)!.length).toBeGreaterThan(3);
-  expect(security.log).toContain('the database answers: the start goes on');
   await security.end();
   way.close();
 }, 240_000);
@@ -124,9 +124,9 @@ test('a Proxy with a token of an operator waits for Security to join, says so, a
   const proxy = await starting;
   expect(requests).toHaveLength(3);
   expect(new Set(requests).size).toBe(1);
+  await expect.poll(() => proxy.log).toContain('Security answers: this Proxy has joined');
   expect(proxy.log).toContain('this Proxy waits to join');
   expect(proxy.log).toContain('the database does not answer');
-  expect(proxy.log).toContain('Security answers: this Proxy has joined');
   expect(proxy.log).not.toContain(content.token);
   expect(await waitsFor()).toBeUndefined();
   expect((await ask('/healthz'))!.status).toBe(200);

@@ -71,7 +71,8 @@ test.skipIf(!existsSync(RECEIVER))(
     // Of two that must, one does: nothing is acknowledged, so nobody answers; the log and the doctor say why.
     await ask('FIRST 2 (site_b, db2)');
     await expect(standing()).rejects.toMatchObject({ code: 'ERR_STORE_UNAVAILABLE' });
-    expect(gateway.security.log).toContain('the database answers and does not confirm: does a standby follow it?');
+    const log = () => gateway.security.log;
+    await expect.poll(log).toContain('the database answers and does not confirm: does a standby follow it?');
     expect(await examined()).toEqual(['1 of 2 standbys confirm commits: writes wait']);
 
     await ask('');
