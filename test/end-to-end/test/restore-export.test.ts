@@ -86,10 +86,12 @@ const STEPS = [
 
 const MAX_TRIES = 5;
 
-/** Runs a restore up to when it says that it begins a step. */
-async function runTo(step: string, ...more: readonly string[]): Promise<Running> {
-  const order = [CLI, ...restoring('--yes', ...more)];
-  const running = startCommand('node', order, { environment: gateway.securityEnvironment, ownGroup: true });
+const STAND_STILL = new URL('../src/stand-still.ts', import.meta.url).href;
+
+/** Runs a restore up to when it says that it begins a step; with more settings it may stand still there. */
+async function runTo(step: string, order = restoring('--yes'), settings: NodeJS.ProcessEnv = {}): Promise<Running> {
+  const environment = { ...gateway.securityEnvironment, ...settings };
+  const running = startCommand('node', [CLI, ...order], { environment, ownGroup: true });
   await new Promise<void>((done) => {
     const look = setInterval(() => {
       const { exitCode, signalCode } = running.child;
@@ -239,9 +241,11 @@ test('what is here is put aside, not overwritten; without its journal everybody 
   const asides = () => readdirSync(data).filter((file) => file.startsWith('before_restore_'));
   const marked = join(data, 'security', 'restoring.json');
   // Killed before the export was found whole: nothing has changed. Killed later: what was here is whole wherever it is.
-  await kill(await runTo('checking the export', '--journal-is-lost'));
+  const order = restoring('--yes', '--journal-is-lost');
+  const checking = 'checking the export';
+  await kill(await runTo(checking, order, { NODE_OPTIONS: `--import ${STAND_STILL}`, STAND_STILL_AT: checking }));
   expect([existsSync(marked), asides()]).toEqual([false, []]);
-  await kill(await runTo('putting what is here aside', '--journal-is-lost'));
+  await kill(await runTo('putting what is here aside', order));
   expect(existsSync(marked)).toBe(true);
   expect(existsSync(join(data, asides()[0] ?? 'database', 'cluster', 'PG_VERSION'))).toBe(true);
   await expect(startSecurity()).rejects.toThrow('to go back');
