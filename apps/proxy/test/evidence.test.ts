@@ -127,7 +127,10 @@ const CHALLENGE = new Uint8Array(44).fill(5);
 const EVIDENCE: Evidence = { challenge: CHALLENGE, connector: 'software', statement: new Uint8Array(0), proof: '' };
 
 beforeEach(() => vi.useFakeTimers());
-afterEach(() => vi.useRealTimers());
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
 
 /** An ask whose channel, device and Security are what a test says. */
 function asked(over: Partial<EvidenceHost> = {}) {
@@ -207,12 +210,17 @@ test('evidence that Security refuses is told from none', async () => {
 });
 
 test('a channel that ends leaves nobody waiting and no timer', async () => {
-  const { ask } = asked();
+  const [begun, cleared] = [vi.spyOn(globalThis, 'setTimeout'), vi.spyOn(globalThis, 'clearTimeout')];
+  const { ask, heard } = asked();
   ask.ask(0);
   await soon();
   ask.end();
   await soon();
-  expect(vi.getTimerCount()).toBe(0);
+  expect(heard).toContain('settled');
+  // What else lives in this process has timers of its own.
+  const waits = begun.mock.results.filter((_, i) => begun.mock.calls[i]![1] === 20_000).map(({ value }) => value);
+  expect(waits).toHaveLength(1);
+  expect(cleared.mock.calls.flat().includes(waits[0])).toBe(true);
 });
 
 test('a gate waits while fresh evidence is asked for, and then opens or refuses', () => {

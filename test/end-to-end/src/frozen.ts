@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { signalTo } from '@sallyport/support';
 
 /** Stops a process with all that it has started, as a snapshot of its machine would find them, while something is done. */
 export async function whileFrozen<T>(pid: number, work: () => Promise<T>): Promise<T> {
@@ -6,28 +7,20 @@ export async function whileFrozen<T>(pid: number, work: () => Promise<T>): Promi
   // What was started meanwhile is found in the next round.
   for (let found = [pid]; found.length > 0; found = familyOf(pid).filter((one) => !stopped.has(one))) {
     for (const one of found) {
-      signal(one, 'SIGSTOP');
+      signalTo(one, 'SIGSTOP');
       stopped.add(one);
     }
   }
   try {
     return await work();
   } finally {
-    for (const one of stopped) signal(one, 'SIGCONT');
+    for (const one of stopped) signalTo(one, 'SIGCONT');
   }
 }
 
 /** Ends a process with all that it has started, at once. */
 export function powerOff(pid: number): void {
-  for (const one of familyOf(pid)) signal(one, 'SIGKILL');
-}
-
-function signal(pid: number, name: NodeJS.Signals): void {
-  try {
-    process.kill(pid, name);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-  }
+  for (const one of familyOf(pid)) signalTo(one, 'SIGKILL');
 }
 
 function familyOf(pid: number): number[] {

@@ -10,7 +10,7 @@ import {
 } from '@sallyport/backup';
 import type { BackupView } from '@sallyport/security-api';
 import * as api from '@sallyport/security-api/admin';
-import { freePort, isAlive, sallyport, scratchFolder, startSallyport } from '@sallyport/support';
+import { freePort, isAlive, sallyport, scratchFolder, signalTo, startSallyport } from '@sallyport/support';
 import { request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { HeldRequest, startS3 } from '../../../libs/backup/test/s3-server.ts';
@@ -170,7 +170,7 @@ const isGone = (pids: readonly number[]) =>
 test('killed in the middle of each step, the process that makes backups is followed by one that finishes', async () => {
   for (const step of ['PUT README.txt', 'PUT data.age', 'GET data.age', 'PUT manifest.json', 'GET manifest.json']) {
     const killed = await inTheMiddle(step);
-    for (const pid of killed) process.kill(pid, 'SIGKILL');
+    for (const pid of killed) signalTo(pid, 'SIGKILL');
     await isGone(killed);
   }
   await nextEverywhere();

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { formatHex } from '@sallyport/channel';
 import { type DeviceRecord, memoryStorage } from '@sallyport/device';
 import * as api from '@sallyport/security-api/admin';
+import { signalTo } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { Gateway } from '../src/gateway.ts';
 
@@ -22,11 +23,8 @@ async function killEverything(): Promise<void> {
     '\n',
   );
   gateway.security.kill('SIGKILL');
-  for (const pid of [postmaster, ...children.map((line) => line.trim()).filter(Boolean)]) {
-    try {
-      process.kill(Number(pid), 'SIGKILL');
-    } catch {}
-  }
+  for (const pid of [postmaster, ...children.map((line) => line.trim()).filter(Boolean)])
+    signalTo(Number(pid), 'SIGKILL');
 }
 
 interface Acknowledged {

@@ -4,7 +4,7 @@ import { memoryStorage } from '@sallyport/device';
 import { openDevice } from '@sallyport/device/node';
 import { AppProcess } from '@sallyport/local-cluster';
 import * as api from '@sallyport/security-api/admin';
-import { CLI, type Running, sallyport, scratchFolder, startCommand } from '@sallyport/support';
+import { CLI, type Running, sallyport, scratchFolder, signalTo, startCommand } from '@sallyport/support';
 import { request } from 'undici';
 import { afterAll, expect, test } from 'vitest';
 import { startBackend } from '../src/backend.ts';
@@ -71,7 +71,7 @@ async function burn(): Promise<void> {
 function emptyMachine(): void {
   // As a machine that is gone: its database is no process any more either.
   const pid = join(data, 'database', 'cluster', 'postmaster.pid');
-  if (existsSync(pid)) process.kill(Number(readFileSync(pid, 'utf8').split('\n')[0]), 'SIGKILL');
+  if (existsSync(pid)) signalTo(Number(readFileSync(pid, 'utf8').split('\n')[0]), 'SIGKILL');
   rmSync(data, { recursive: true });
 }
 

@@ -20,9 +20,22 @@ export interface CommandOptions {
   readonly ownGroup?: boolean;
 }
 
-/** The processes that a process has started. */
+/** The processes that a process has started; none once it has ended. */
 function childrenOf(pid: number): number[] {
-  return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  try {
+    return readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
+}
+
+/** Sends a signal to a process, or to a group of them by its negative id; who has ended meanwhile needs none. */
+export function signalTo(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
 }
 
 /** What a command printed and how it ended. */
@@ -96,7 +109,7 @@ export function startCommand(command: string, args: readonly string[], options: 
     end: () => endOf(child),
     pressCtrlC: () => pressCtrlC(child),
     killChildren: async () => {
-      for (const pid of childrenOf(child.pid!)) process.kill(pid, 'SIGKILL');
+      for (const pid of childrenOf(child.pid!)) signalTo(pid, 'SIGKILL');
       if (!hasEnded(child)) await new Promise((resolve) => child.once('exit', resolve));
     },
     killAlone: async () => {
@@ -110,7 +123,7 @@ export function startCommand(command: string, args: readonly string[], options: 
     },
     killAll: async () => {
       const left = [child.pid!, ...childrenOf(child.pid!)];
-      process.kill(-child.pid!, 'SIGKILL');
+      signalTo(-child.pid!, 'SIGKILL');
       await waitFor(
         () => !left.some(isAlive),
         'the end of all of it',
@@ -131,7 +144,7 @@ export function isAlive(pid: number): boolean {
 }
 
 async function pressCtrlC(child: ChildProcess): Promise<void> {
-  for (; !hasEnded(child); await sleep(PRESSED_EVERY_MS)) process.kill(-child.pid!, 'SIGINT');
+  for (; !hasEnded(child); await sleep(PRESSED_EVERY_MS)) signalTo(-child.pid!, 'SIGINT');
 }
 
 async function endOf(child: ChildProcess): Promise<void> {

@@ -15,6 +15,7 @@ export {
   type Running,
   runCommand,
   sallyport,
+  signalTo,
   startCommand,
   startSallyport,
   waitFor,

@@ -1,5 +1,6 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { signalTo } from './command.ts';
 
 /** Address of the bridge: where the driver with its devices and backends is. */
 export const DRIVER_ADDRESS = '10.77.0.1';
@@ -125,11 +126,7 @@ export class Network {
 
   /** Kills every process on a host at once, as a power cut would. Cut the network first: the kernel then tells nobody. */
   killHost(host: Host): void {
-    for (const pid of this.#pidsOn(host)) {
-      try {
-        process.kill(pid, 'SIGKILL');
-      } catch {}
-    }
+    this.signalHost(host, 'SIGKILL');
   }
 
   /** Kills every process on every host. */
@@ -139,11 +136,7 @@ export class Network {
 
   /** Sends a signal to every process on a host, for instance to freeze it. */
   signalHost(host: Host, signal: NodeJS.Signals): void {
-    for (const pid of this.#pidsOn(host)) {
-      try {
-        process.kill(pid, signal);
-      } catch {}
-    }
+    for (const pid of this.#pidsOn(host)) signalTo(pid, signal);
   }
 
   #pidsOn(host: Host): number[] {

@@ -1,6 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import { relative } from 'node:path';
 import type { Reporter, TestCase, TestModule } from 'vitest/node';
+import { signalTo } from './command.ts';
 
 const LOOK_EVERY_MS = 30_000;
 /** A test of ours has a limit of 15 minutes at most, and most of 4: what is silent for longer than that hangs. */
@@ -90,12 +91,6 @@ function tree(): string {
 }
 
 function endRun(): void {
-  for (const { pid } of below(process.pid, running())) {
-    try {
-      process.kill(pid, 'SIGKILL');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
-    }
-  }
+  for (const { pid } of below(process.pid, running())) signalTo(pid, 'SIGKILL');
   process.exit(1);
 }
