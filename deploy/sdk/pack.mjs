@@ -38,9 +38,9 @@ function build() {
   const { status } = spawnSync('tsc', ['-b', 'tsconfig.package.json'], { stdio: ['ignore', 2, 2] });
   if (status !== 0) throw new Error('the package cannot be built');
   // The compiler rewrites what is imported in .js, but not in .d.ts. As long as before, so that the source maps still fit.
-  for (const file of readdirSync('dist').filter((name) => name.endsWith('.d.ts'))) {
+  for (const file of readdirSync('dist', { recursive: true }).filter((name) => name.endsWith('.d.ts'))) {
     const text = readFileSync(`dist/${file}`, 'utf8');
-    writeFileSync(`dist/${file}`, text.replace(/((?:from |import\()['"]\.\/[\w-]+)\.ts(['"])/g, '$1.js$2'));
+    writeFileSync(`dist/${file}`, text.replace(/((?:from |import\()['"]\.{1,2}\/[\w./-]+)\.ts(['"])/g, '$1.js$2'));
   }
 }
 

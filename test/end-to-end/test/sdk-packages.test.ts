@@ -77,7 +77,14 @@ test('packing leaves the clone as it was, also after a pack that was interrupted
   writeFileSync(manifest, before);
 });
 
-test('what is installed is whole: its licence, and every source that a map leads to; no test went along', () => {
+/** What a file of a package imports by a name of which there is no file. */
+function lostNames(dist: string, file: string): string[] {
+  const text = readFileSync(join(dist, file), 'utf8');
+  const named = [...text.matchAll(/(?:from |import ?\(?)['"](\.[^'"]+)['"]/g)].map(([, name]) => name!);
+  return named.filter((name) => !existsSync(join(dist, dirname(file), name))).map((name) => `${file}: ${name}`);
+}
+
+test('what is installed is whole: its licence, what its files name, and every source that a map leads to; no test went along', () => {
   const licence = readFileSync(new URL('../../../LICENSE', import.meta.url), 'utf8');
   for (const name of ['channel', 'device']) {
     const folder = join(app, 'node_modules/@sallyport', name);
@@ -85,7 +92,9 @@ test('what is installed is whole: its licence, and every source that a map leads
     expect(existsSync(join(folder, 'README.md'))).toBe(true);
     expect(existsSync(join(folder, 'test'))).toBe(false);
     const dist = join(folder, 'dist');
-    const maps = readdirSync(dist, { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.map'));
+    const made = readdirSync(dist, { recursive: true, encoding: 'utf8' });
+    const maps = made.filter((file) => file.endsWith('.map'));
+    expect(made.filter((file) => /\.(?:ts|js)$/.test(file)).flatMap((file) => lostNames(dist, file))).toEqual([]);
     const sources = maps.flatMap((map) => {
       const { sources } = JSON.parse(readFileSync(join(dist, map), 'utf8')) as { readonly sources: readonly string[] };
       return sources.map((source) => join(dist, dirname(map), source));
