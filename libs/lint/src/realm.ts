@@ -171,7 +171,13 @@ function ofResource(resource: ResourceView, { policies, settings }: RealmSetup):
     error(where, what, `sallyport resource set ${resource.name} …`),
   );
   if (!named)
-    faults.push(error(where, 'no policy opens it: nobody reaches it', `sallyport policy add … ${resource.name}`));
+    faults.push(
+      error(
+        where,
+        'no policy opens it: nobody reaches it',
+        `sallyport policy add NAME --group … --resource ${resource.name}`,
+      ),
+    );
   if (
     settings.production &&
     resource.backend.url.startsWith('http:') &&
@@ -181,7 +187,7 @@ function ofResource(resource: ResourceView, { policies, settings }: RealmSetup):
       question(
         where,
         'the Proxy speaks to it without TLS: whoever listens in the intranet reads along',
-        `sallyport resource set ${resource.name} --url https://…`,
+        `sallyport resource set ${resource.name} --backend https://…`,
       ),
     );
   return faults;

@@ -59,7 +59,7 @@ export interface DeviceEvents {
     /** Until when, epoch ms of the gateway; 0 where a sign-in says it. */
     readonly until: number;
   };
-  /** How a site is reached has changed; `sites()` has all of them. */
+  /** How a site is reached has changed; `sites` has all of them. */
   site: {
     /** Name of the site. */
     readonly name: string;
