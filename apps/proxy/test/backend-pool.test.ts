@@ -195,7 +195,7 @@ test('an answer before the whole request was sent does not give the connection t
 });
 
 test('content goes out chunked or with its length, behind exactly the fields that were given', async () => {
-  const { pool, asked } = await backend((socket) => setTimeout(() => socket.write(OK), 30));
+  const { pool, asked } = await backend((socket, part) => void (part.endsWith('0\r\n\r\n') && socket.write(OK)));
   const fields: Field[] = [['x-a', 'b']];
   await send(
     pool,
@@ -271,21 +271,26 @@ test('a session whose requests never end leaves connections for others, and its 
 
 test('users who wait have turns: one with many requests does not come before one with few', async () => {
   const order: string[] = [];
+  const held: Socket[] = [];
   const { pool } = await backend((socket, asked) => {
-    if (asked.includes('/hold')) return;
+    if (asked.includes('/hold')) return void held.push(socket);
     order.push(asked.split(' ', 2)[1]!);
     socket.write(OK);
   });
-  const many = new Tenant({ session: 'many', user: 'many' });
-  const holds = Array.from({ length: 64 }, () => send(pool, { ...GET, path: '/hold' }, { tenant: many }));
-  const all = Array.from({ length: 200 }, () => send(pool, { ...GET, path: '/many' }, { tenant: many }));
-  await sleep(50);
-  const few = new Tenant({ session: 'few', user: 'few' });
-  await send(pool, { ...GET, path: '/few' }, { tenant: few }).over;
-  expect(order.filter((path) => path === '/many').length).toBeLessThan(200);
-  for (const { call } of holds) call!.abort();
+  const tenantOf = (user: string): Tenant => new Tenant({ session: user, user });
+  const from = (user: string, path: string) => send(pool, { ...GET, path }, { tenant: tenantOf(user) });
+  const holds = Array.from({ length: 256 }, (_, i) => from(`holder ${i}`, '/hold'));
+  await vi.waitFor(() => expect(held).toHaveLength(256), { timeout: 90_000 });
+  const many = tenantOf('many');
+  const all = Array.from({ length: 40 }, () => send(pool, { ...GET, path: '/many' }, { tenant: many }));
+  all.push(from('few', '/few'));
+  // One connection for all who wait.
+  held[0]!.write(OK);
   await Promise.all(all.map(({ over }) => over));
-  expect(order.length).toBe(201);
+  expect(order).toHaveLength(41);
+  // Behind one turn of the other, which is of four.
+  expect(order.indexOf('/few')).toBe(4);
+  for (const { call } of holds.slice(1)) call!.abort();
 });
 
 /** One connection to a backend on which a request was begun; it is swept at times that the test says. */

@@ -1,6 +1,6 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
-import { AcmeServer, freePort, TestAuthority } from '@sallyport/support';
+import { AcmeServer, freePort, inTime, TestAuthority } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import {
   type Diagnosis,
@@ -141,9 +141,13 @@ test.each([
   ['behind', -600_000],
 ])('a clock that is ten minutes %s ours is named', async (words, offMs) => {
   const { port } = await using(playSecurity(good, { offMs }));
+  const begun = performance.now();
   const found = fault(await examineService(toSecurity(port), PATIENT));
+  const tookS = (performance.now() - begun) / 1_000;
   expect(found).toMatchObject({ check: 'clock', state: 'failure', next: expect.stringContaining('timedatectl') });
-  expect(found.words).toMatch(new RegExp(`its clock is (599|600|601|602) s ${words}`));
+  const off = new RegExp(`its clock is (\\d+) s ${words}`).exec(found.words);
+  // A Date has whole seconds, and what is asked takes its time.
+  expect(Math.abs(Number(off?.[1]) - 600)).toBeLessThanOrEqual(2 + tookS);
 });
 
 test('a server that is not ready is a warning, and one that drains too', async () => {
@@ -339,7 +343,10 @@ async function nameServer(answers: boolean): Promise<string> {
 
 test('a name server that is silent is named, beside one that answers', async () => {
   const [well, silent] = [await nameServer(true), await nameServer(false)];
-  const found = await examineNameServers('db.corp', { ...HASTY, connectMs: 1_500 }, [well, silent]);
+  const found = await inTime(1_500, async (connectMs) => {
+    const examined = await examineNameServers('db.corp', { ...HASTY, connectMs }, [well, silent]);
+    return examined[0]?.state === 'ok' ? examined : undefined;
+  });
   expect(found[0]).toMatchObject({ subject: `this host → name servers ${well}`, state: 'ok' });
   const trouble = fault(found);
   expect(trouble).toMatchObject({ check: 'dns', state: 'warning', subject: `this host → name servers ${silent}` });

@@ -1,5 +1,6 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { inTime } from '@sallyport/support';
 import { afterAll, expect, test } from 'vitest';
 import { content, NO_ROOM, PATHS, SMALL_BYTES } from '../src/load/lane.ts';
 import { Load } from '../src/load/load.ts';
@@ -8,11 +9,13 @@ import { markdownOf, type Result, ratioOf } from '../src/report.ts';
 
 const STALL_MS = 300;
 let wrong = false;
+let stallMs = 0;
 let stallUntil = 0;
 
 /** A backend that a test makes stall, or lie in the last byte. */
 const server: Server = createServer((request, response) => {
   if (request.url !== PATHS.small) return void response.writeHead(404).end();
+  if (stallMs > 0) [stallMs, stallUntil] = [0, Date.now() + stallMs];
   const body = content(SMALL_BYTES);
   if (wrong) body[SMALL_BYTES - 1]! ^= 1;
   setTimeout(() => response.end(body), Math.max(0, stallUntil - Date.now()));
@@ -29,12 +32,18 @@ afterAll(async () => {
 
 test('a closed loop counts right answers and nothing else', async () => {
   await load.open(lanes);
-  const outcome = await load.closed(2, 300);
+  const outcome = await inTime(300, async (ms) => {
+    const closed = await load.closed(2, ms);
+    return closed.done > 0 || Object.keys(closed.problems).length > 0 ? closed : undefined;
+  });
   expect(outcome.done).toBeGreaterThan(0);
   expect(outcome.problems).toEqual({});
   expect(outcome.latency.count).toBe(outcome.done);
   wrong = true;
-  const lied = await load.closed(1, 100);
+  const lied = await inTime(100, async (ms) => {
+    const closed = await load.closed(1, ms);
+    return closed.done + (closed.problems['wrong bytes'] ?? 0) > 0 ? closed : undefined;
+  });
   wrong = false;
   expect(lied.done).toBe(0);
   expect(lied.problems['wrong bytes']).toBeGreaterThan(0);
@@ -43,7 +52,8 @@ test('a closed loop counts right answers and nothing else', async () => {
 
 test('an open loop counts latency from when a request was due, so a stall cannot hide the requests it delayed', async () => {
   await load.open(lanes);
-  stallUntil = Date.now() + STALL_MS;
+  // From the first request on, whenever that comes.
+  stallMs = STALL_MS;
   const { done, latency, problems } = await load.paced(100, 1_000);
   const noRoom = problems[NO_ROOM] ?? 0;
   expect(done + noRoom).toBe(100);

@@ -70,7 +70,6 @@ export class Gateway {
       SALLYPORT_ADMIN_LISTEN: `127.0.0.1:${await freePort()}`,
       SALLYPORT_ADDRESS_BURST: '100000',
       SALLYPORT_ADDRESS_PER_MINUTE: '100000',
-      SALLYPORT_LEASE_MS: '5000',
       ...options.environment,
     };
     if (!options.environment?.['SALLYPORT_DATABASE_HOSTS']) await layDatabaseIn(environment.SALLYPORT_DATA);

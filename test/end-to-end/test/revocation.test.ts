@@ -8,7 +8,7 @@ import { startBackend } from '../src/backend.ts';
 import { Gateway } from '../src/gateway.ts';
 
 const backend = await startBackend();
-const gateway = await Gateway.start({ proxies: 2 });
+const gateway = await Gateway.start({ proxies: 2, environment: { SALLYPORT_LEASE_MS: '5000' } });
 await gateway.addResource('wiki', 'wiki.corp', backend.url);
 await gateway.addUser('ada');
 afterAll(async () => {

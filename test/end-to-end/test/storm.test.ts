@@ -12,7 +12,11 @@ import { RawSocket } from '../src/raw-socket.ts';
 const DEVICES = 50;
 const KNOCK_MS = 50;
 const crypto = nodeCrypto();
-const gateway = await Gateway.start({ settings: { loginNeedsPassword: false } });
+const gateway = await Gateway.start({
+  settings: { loginNeedsPassword: false },
+  // The shortest that an operator would take.
+  environment: { SALLYPORT_LEASE_MS: '5000' },
+});
 await gateway.addUser('ada');
 const { adminUrl, proxyUrl, ca } = gateway.security.ready as Record<string, string>;
 const agent = new Agent({ connect: { ca: ca! } });
