@@ -42,6 +42,30 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'shell resource provider.ts sign-in-views.ts app.ts',
     '*',
   ],
+  'libs/releases': ['*', 'package', 'index.ts'],
+  'libs/security-api': ['*', 'admin', 'index.ts'],
+  'apps/cli': [
+    '*',
+    'servers resources',
+    'up device lint',
+    'backup cluster directory standby doctor',
+    'commands',
+    'command-rooms.ts main.ts',
+  ],
+  'apps/intranet': ['*', 'dav', 'desk.ts app.ts main.ts'],
+  // A version of an image's system is named by its list of parts; a chart is what an image is tried with, too.
+  'deploy/packing': [
+    'images/system.ts',
+    '*',
+    'kubernetes/chart.ts trial',
+    'notice farm ports programs support',
+    'debian images',
+    'kubernetes',
+  ],
+  'test/bench': ['load', '*', 'peers', 'work.ts report.ts picture.ts', 'hostile works storm', 'main.ts'],
+  'test/end-to-end': ['*', 'directory'],
+  'test/fault': ['*', 'scenarios', 'side-by-side.ts main.ts'],
+  'test/real-applications': ['*', 'applications', 'main.ts'],
 };
 
 /** The room of a file, as a table and messages call it. */

@@ -2,10 +2,10 @@ import { readdirSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { circlesIn, ROOMS, roomViolations } from '../src/rooms.ts';
-import { readSources, type SourceFile } from '../src/sources.ts';
+import { readSources, roomOf, type SourceFile } from '../src/sources.ts';
 
 const root = fileURLToPath(new URL('../../..', import.meta.url));
-const projects = ['libs', 'apps', 'test'].flatMap((top) =>
+const projects = ['libs', 'apps', 'test', 'deploy'].flatMap((top) =>
   readdirSync(`${root}/${top}`).map((name) => `${top}/${name}`),
 );
 
@@ -23,6 +23,11 @@ test('no file and no room knows itself over others, not even by a type', () => {
       Object.keys(CIRCLES).some((folder) => circle.every((path) => path.startsWith(folder)));
     expect(circles.filter((circle) => !excepted(circle))).toEqual([]);
   }
+});
+
+test('a project that has rooms has floors for them', () => {
+  const withRooms = projects.filter((project) => readSources(root, project).some(({ path }) => roomOf(path) !== ''));
+  expect(withRooms.sort()).toEqual(Object.keys(ROOMS).sort());
 });
 
 test.each(Object.entries(ROOMS))('inside of %s, rooms use rooms of lower floors only', (project, floors) => {

@@ -14,7 +14,9 @@ const list = (pattern: string): { path: string; text: string }[] =>
 
 /** This file and the table of spellings say what they forbid. */
 const OWN = /^test\/architecture\/(?:src|test)\/words/;
-const texts = list('{apps,libs,test,docs,deploy}/**/*.{ts,md,mjs}').filter(({ path }) => !OWN.test(path));
+const texts = [...list('*.md'), ...list('{apps,libs,test,docs,deploy}/**/*.{ts,md,mjs}')].filter(
+  ({ path }) => !OWN.test(path),
+);
 /** What servers, libraries and pages are made of. Projects of tests are worlds of their own. */
 const sources = list('{apps,libs}/*/{src,web}/**/*.ts');
 
