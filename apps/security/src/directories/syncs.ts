@@ -111,7 +111,7 @@ export class DirectorySyncs {
         run,
         order: this.#orderOf(row, input),
       });
-      await this.#parts.inForce.ensure(result.index);
+      await this.#parts.inForce.ensureForDirectory(result.index);
       await endSync(access, run, result);
       log.info({ directory: row.name, ...result.report }, 'a directory was synced');
     } catch (error) {

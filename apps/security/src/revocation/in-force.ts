@@ -12,6 +12,7 @@ import {
   type Waited,
   type WaitingNode,
 } from '@sallyport/access';
+import { ProblemError } from '@sallyport/http-service';
 import type { Log } from '@sallyport/telemetry';
 
 /** How long an answer to an operator waits: then it says for whom. */
@@ -23,12 +24,10 @@ const ANSWER: Patience = { maxMs: 60_000 };
 const DIRECTORY: Patience = { maxMs: 310_000, unreadableMs: 20_000 };
 
 /** What was changed is committed, but may not be in force: nobody hears "done" meanwhile. */
-export class NotInForceError extends Error {
-  readonly statusCode = 503;
-  readonly code = 'ERR_SECURITY_NOT_IN_FORCE';
-
+export class NotInForceError extends ProblemError<'ERR_SECURITY_NOT_IN_FORCE'> {
   constructor({ waitingFor }: Waited) {
-    super(`committed, but not in force everywhere yet: waits for ${waitingFor.map(({ proxy }) => proxy).join(', ')}`);
+    const proxies = waitingFor.map(({ proxy }) => proxy).join(', ');
+    super('ERR_SECURITY_NOT_IN_FORCE', `committed, but not in force everywhere yet: waits for ${proxies}; try again`);
     this.name = 'NotInForceError';
   }
 }
@@ -72,7 +71,7 @@ export class InForce {
    * for everything so far, because the try that did it may not have waited.
    * @throws NotInForceError when that cannot be said; the caller repeats its request then
    */
-  ensure(index: number): Promise<void> {
+  ensureForDirectory(index: number): Promise<void> {
     return this.#ensure(index, DIRECTORY);
   }
 

@@ -33,7 +33,7 @@ export function addLogoutRoute(service: FastifyInstance, routes: LogoutRoutes): 
       if (!row) throw new ProblemError('ERR_HTTP_NOT_FOUND', 'there is no such provider');
       const order = await readOrder(routes, checks, { row, token: body?.logout_token ?? '', address: ip });
       const { index } = await orders.inLine(row, () => endSessions(routes, row, order), { urgent: true });
-      await routes.inForce.ensure(index);
+      await routes.inForce.ensureForDirectory(index);
       return reply.header('cache-control', 'no-store').code(200).send();
     },
   );

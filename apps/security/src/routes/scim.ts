@@ -148,14 +148,14 @@ function addUserRoutes(service: FastifyInstance, routes: ScimRoutes): void {
   });
   service.post<ById>('/Users', limit, async (request, reply) => {
     const { user, index } = await createScimUser(access, request.scim, bodyOf(request));
-    if (index > 0) await routes.inForce.ensure(index);
+    if (index > 0) await routes.inForce.ensureForDirectory(index);
     const { location } = user['meta'] as { location: string };
     return send(reply.header('location', location), 201, project(user, request.query));
   });
   const change = async (request: FastifyRequest<ById>, reply: FastifyReply, edit: (before: ScimObject) => unknown) => {
     const written = await changeScimUser(access, request.scim, request.params.id, edit);
     if (!written) return sendNotFound(reply);
-    await routes.inForce.ensure(written.index);
+    await routes.inForce.ensureForDirectory(written.index);
     return send(reply, 200, project(written.user, request.query));
   };
   service.put<ById>('/Users/:id', limit, (request, reply) => change(request, reply, () => bodyOf(request)));
@@ -166,7 +166,7 @@ function addUserRoutes(service: FastifyInstance, routes: ScimRoutes): void {
   service.delete<ById>('/Users/:id', limit, async ({ scim, params }, reply) => {
     const index = await removeScimUser(access, scim, params.id);
     // Not there any more: perhaps by a first try that nobody has waited for.
-    await routes.inForce.ensure(index ?? 0);
+    await routes.inForce.ensureForDirectory(index ?? 0);
     if (index === undefined) return sendNotFound(reply);
     return reply.code(204).send();
   });
@@ -186,7 +186,7 @@ function addGroupRoutes(service: FastifyInstance, routes: ScimRoutes): void {
   });
   const answer = async (request: FastifyRequest<ById>, reply: FastifyReply, written: WrittenGroup | undefined) => {
     if (!written) return sendNotFound(reply);
-    await routes.inForce.ensure(written.index);
+    await routes.inForce.ensureForDirectory(written.index);
     const { scim, query, method } = request;
     // Entra ID expects no content here, and members may be very many.
     if (method === 'PATCH') return reply.code(204).send();
@@ -212,7 +212,7 @@ function addGroupRoutes(service: FastifyInstance, routes: ScimRoutes): void {
   });
   service.delete<ById>('/Groups/:id', limit, async ({ scim, params }, reply) => {
     const index = await removeScimGroup(access, scim, params.id);
-    await routes.inForce.ensure(index ?? 0);
+    await routes.inForce.ensureForDirectory(index ?? 0);
     if (index === undefined) return sendNotFound(reply);
     return reply.code(204).send();
   });

@@ -120,12 +120,12 @@ function addLeaving(service: FastifyInstance, { access, inForce, wallMs }: UserR
 function addFactors(service: FastifyInstance, { access, inForce }: UserRoutes): void {
   serve(service, factors.issue, async ({ params: { name }, query, by }) => {
     const { secret, index } = await issueFactor(access, name, { keepSessions: query.keepSessions === 'true' }, by);
-    await inForce.ensure(index);
+    await inForce.ensureSoon(index);
     return { user: name, ...totpUri(access.store.realm, name, secret) };
   });
   serve(service, factors.remove, async ({ params: { name }, query, by }) => {
     const { removed, index } = await removeFactor(access, name, { keepSessions: query.keepSessions === 'true' }, by);
-    await inForce.ensure(index);
+    await inForce.ensureSoon(index);
     return { done: removed };
   });
 }

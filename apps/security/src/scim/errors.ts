@@ -60,10 +60,10 @@ export function sendFailure(
     return sendError(reply, 409, 'taken already', 'uniqueness');
   if (error instanceof StoreError && error.code === 'ERR_STORE_INVALID')
     return sendError(reply, 400, 'a value cannot be stored', 'invalidValue');
+  if (error instanceof NotInForceError) return sendError(reply, error.status, error.message);
   const status = error instanceof StoreError ? 503 : (error.statusCode ?? 500);
   if (status < 500) return sendError(reply, status, error.message, status === 400 ? 'invalidSyntax' : undefined);
-  if (error instanceof ScimStatusError || error instanceof NotInForceError)
-    return sendError(reply, status, error.message);
+  if (error instanceof ScimStatusError) return sendError(reply, status, error.message);
   log.error({ err: error }, 'a SCIM request failed');
   return sendError(
     reply,

@@ -52,6 +52,8 @@ test("no change of somebody's rights is called done while a Proxy may go by the 
     ['DELETE', '/v1/sites/b'],
     ['PATCH', '/v1/realm', { context: { apps: [] } }],
     ['PUT', '/v1/users/ada', { groups: ['staff'] }],
+    ['POST', '/v1/users/ada/second-factor'],
+    ['DELETE', '/v1/users/ada/second-factor'],
     ['POST', '/v1/users/ada/rename', { name: 'ann' }],
     ['DELETE', '/v1/policies/staff'],
     ['DELETE', '/v1/resources/wiki'],
@@ -60,6 +62,8 @@ test("no change of somebody's rights is called done while a Proxy may go by the 
     await leases('insert');
     const deaf = await call(method, url, body);
     expect(deaf, `${method} ${url}`).toMatchObject({ status: 503, json: { code: 'ERR_SECURITY_NOT_IN_FORCE' } });
+    // Whom it waits for is what an operator can do something about.
+    expect(deaf.json.title, `${method} ${url}`).toContain('waits for p1');
     await leases('remove');
   }
   expect((await call('PATCH', '/v1/realm', { context: {} })).status).toBe(200);

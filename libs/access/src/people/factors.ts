@@ -51,8 +51,11 @@ export async function removeFactor(
     const user = await change.tables.users.find({ name: userName });
     if (!user) throw missing('user', userName);
     const removed = (await change.tables.factors.remove({ where: { userId: user.id } })) > 0;
-    if (removed) await endSignIns(change, user, how);
-    change.audit('factor.remove', userName);
+    if (!removed) change.unchanged();
+    else {
+      await endSignIns(change, user, how);
+      change.audit('factor.remove', userName);
+    }
     return { removed, index: change.index };
   });
 }
