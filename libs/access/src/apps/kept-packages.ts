@@ -92,7 +92,7 @@ async function judge(access: AccessContext, hashes: readonly string[]): Promise<
     const over = { where: { removing: false }, below: ['since', begun.at - UNNAMED_KEPT_DAYS * DAY_MS] } as const;
     const unnamed = ['hash', hashes.filter((one) => !named.has(one))] as const;
     const due = (await unnamedPackages.list({ ...over, among: unnamed }, 'update')).map(({ hash }) => hash);
-    if (due.length === 0) return begun.unchanged();
+    if (due.length === 0) return begun.onlyNoted();
     await unnamedPackages.update({ among: ['hash', due] }, { removing: true });
     for (const hash of due) begun.audit('package.remove', hash);
   });

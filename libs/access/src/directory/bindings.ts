@@ -131,8 +131,7 @@ export async function confirmBinding(access: AccessContext, id: string, by: Acto
     if (bound === 'taken')
       throw new AccessError('ERR_ACCESS_CONFLICT', 'the account or the user is bound otherwise already');
     await change.tables.bindings.remove({ where: { userId: user.id } });
-    if (bound === 'bound') change.audit('identity.bind', `${user.name} at ${directory}`);
-    else change.unchanged();
+    change.audit('identity.bind', `${user.name} at ${directory}`);
   });
 }
 

@@ -53,7 +53,7 @@ export async function putDirectoryGroup(
   if (before) {
     const to = { ...group, changedAt: begun.at };
     await directoryGroups.update({ where: { directory, subject } }, to);
-    if (before.name === group.name && before.externalId === group.externalId) begun.unchanged();
+    if (before.name === group.name && before.externalId === group.externalId) begun.onlyNoted();
     else begun.audit('directory.group', `${directory}: ${before.groupName} is called ${group.name}`);
     return { ...before, ...to };
   }
@@ -242,11 +242,14 @@ export async function setAccountGroups(
     const wanted = new Set(named.map((group) => group.subject));
     const joined = named.filter((group) => !before.has(group.subject));
     const left = [...before].filter((groupSubject) => !wanted.has(groupSubject));
-    begun.unchanged();
-    if (joined.length + left.length === 0) return 0;
+    if (joined.length + left.length === 0) {
+      begun.unchanged();
+      return 0;
+    }
     const names = await groupNames(begun, directory, joined);
     await accountGroups.insertEach(joined.map((group) => ({ ...account, groupSubject: group.subject })));
     await accountGroups.remove({ where: account, among: ['groupSubject', left] });
+    begun.audit('user.groups', `${by.actor}: ${joined.length} more, ${left.length} less`);
     const userId = (await usersOf(begun, directory, [subject])).get(subject);
     if (userId === undefined) return 0;
     const rows = joined.map((group) => ({
@@ -257,7 +260,6 @@ export async function setAccountGroups(
     await members.insertEach(rows);
     await members.remove({ where: { userId }, among: ['source', left.map((gone) => sourceOf(directory, gone))] });
     await begun.rereadRights([userId]);
-    begun.audit('user.groups', `${by.actor}: ${joined.length} more, ${left.length} less`);
     return begun.index;
   });
 }

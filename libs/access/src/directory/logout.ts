@@ -49,7 +49,7 @@ export async function endProviderSessions(access: AccessContext, order: Provider
     for (const session of sessions) await endSession(begun, session);
     const logouts = [...used, [id, begun.at, begun.index] as const].slice(-MAX_KEPT);
     await mergeState(begun, directory, { logouts });
-    if (sessions.length === 0) begun.unchanged();
+    if (sessions.length === 0) begun.onlyNoted();
     return { ended: sessions.length, index: begun.index };
   });
 }

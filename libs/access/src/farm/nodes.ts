@@ -74,9 +74,9 @@ export function listNodes({ store }: AccessContext): Promise<readonly NodeRow[]>
 export async function removeNode(access: AccessContext, id: string, by: Actor): Promise<boolean> {
   return change(access, by, async (begun) => {
     const removed = (await begun.tables.nodes.remove({ where: { id } })) > 0;
-    await begun.tables.kekHolders.remove({ where: { node: id } });
-    await begun.tables.seenCertificates.remove({ where: { holder: `node/${id}` } });
-    if (removed) begun.audit('node.remove', id);
+    const held = await begun.tables.kekHolders.remove({ where: { node: id } });
+    const shown = await begun.tables.seenCertificates.remove({ where: { holder: `node/${id}` } });
+    if (removed || held + shown > 0) begun.audit('node.remove', id);
     else begun.unchanged();
     return removed;
   });

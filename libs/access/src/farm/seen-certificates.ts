@@ -29,7 +29,7 @@ export async function recordCertificates(
     const row = { ...key, certificates, seenAt: begun.at };
     if (before) await seenCertificates.update({ where: key }, row);
     else await seenCertificates.insert(row);
-    if (!auditChanges(begun, row, before)) begun.unchanged();
+    if (!auditChanges(begun, row, before)) begun.onlyNoted();
   });
 }
 

@@ -3,6 +3,7 @@ import { AccessError } from '../store/errors.ts';
 import type { Transaction, Urgency } from '../store/store.ts';
 import { type AuditEvent, appendAudit } from './audit.ts';
 import type { AccessContext, Actor } from './context.ts';
+import { heardTables } from './heard-tables.ts';
 import { randomId } from './ids.ts';
 import { getRealm } from './realm.ts';
 import { appendInstallations, appendRevocation, type Revocation } from './revocation-log.ts';
@@ -32,12 +33,14 @@ export interface Change extends Transaction {
   audit(action: string, subject: string): void;
   /** Says that there was nothing to do, so that nothing is audited; to be returned by whoever has no answer either. */
   unchanged(): undefined;
+  /** Says that what is written is a note of the realm's own, which changes nothing that anybody may do and needs no event. */
+  onlyNoted(): undefined;
 }
 
 /**
  * Changes rows of the realm: takes its lock, runs the work and writes what was audited, in one transaction. Enrolment,
  * sign-in, beats and HELLOs are no such changes: they have locks of their own.
- * @throws TypeError when the work neither audits anything nor says that nothing was changed
+ * @throws TypeError when the work neither audits anything nor says that nothing was changed, or says so and has written
  */
 export async function change<T>(
   access: AccessContext,
@@ -63,12 +66,16 @@ class BegunChange implements Change {
   readonly #transaction: Transaction;
   readonly #events: Pick<AuditEvent, 'action' | 'subject'>[] = [];
   #index = 0;
+  #wrote = false;
   #nothing = false;
+  #noted = false;
 
   constructor(access: AccessContext, transaction: Transaction, by: Actor) {
     this.access = access;
     this.#transaction = transaction;
-    this.tables = transaction.tables;
+    this.tables = heardTables(transaction.tables, () => {
+      this.#wrote = true;
+    });
     this.serverRun = transaction.serverRun;
     // Only these two: an author may carry more, which is no part of the log.
     this.by = { actor: by.actor, reason: by.reason };
@@ -92,6 +99,7 @@ class BegunChange implements Change {
       { ...this.by, at: this.at },
     );
     this.#index = row.index;
+    this.#wrote = true;
     return row;
   }
 
@@ -126,8 +134,14 @@ class BegunChange implements Change {
     return undefined;
   }
 
+  onlyNoted(): undefined {
+    this.#noted = true;
+    return undefined;
+  }
+
   async finish(): Promise<void> {
-    if (this.#events.length === 0 && !this.#nothing) throw new TypeError('a change without an audit event');
+    const mayBeSilent = this.#noted || (this.#nothing && !this.#wrote);
+    if (this.#events.length === 0 && !mayBeSilent) throw new TypeError('a change without an audit event');
     const { crypto } = this.access;
     for (const event of this.#events)
       await appendAudit(this.#transaction, crypto, { ...this.by, ...event, outcome: 'done', at: this.at });
