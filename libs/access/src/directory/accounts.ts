@@ -47,7 +47,8 @@ export function changeAccounts<T>(
   work: (change: Change) => Promise<T>,
 ): Promise<T> {
   return change(access, by, async (begun) => {
-    if (by.run) await keepClaim(begun, by.run);
+    const { run } = by;
+    if (run) await begun.note(() => keepClaim(begun, run));
     return work(begun);
   });
 }

@@ -52,9 +52,14 @@ export async function putDirectoryGroup(
   const before = await directoryGroups.find({ directory, subject });
   if (before) {
     const to = { ...group, changedAt: begun.at };
-    await directoryGroups.update({ where: { directory, subject } }, to);
-    if (before.name === group.name && before.externalId === group.externalId) begun.onlyNoted();
-    else begun.audit('directory.group', `${directory}: ${before.groupName} is called ${group.name}`);
+    const take = () => directoryGroups.update({ where: { directory, subject } }, to);
+    if (before.name === group.name && before.externalId === group.externalId) {
+      await begun.note(take);
+      begun.unchanged();
+    } else {
+      await take();
+      begun.audit('directory.group', `${directory}: ${before.groupName} is called ${group.name}`);
+    }
     return { ...before, ...to };
   }
   const mapped = mappingOf(await readDirectory(begun, directory))[subject];

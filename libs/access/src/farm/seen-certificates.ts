@@ -27,9 +27,10 @@ export async function recordCertificates(
     const key = { holder: holderText(holder) };
     const before = await seenCertificates.find(key, 'update');
     const row = { ...key, certificates, seenAt: begun.at };
-    if (before) await seenCertificates.update({ where: key }, row);
-    else await seenCertificates.insert(row);
-    if (!auditChanges(begun, row, before)) begun.onlyNoted();
+    await begun.note<unknown>(() =>
+      before ? seenCertificates.update({ where: key }, row) : seenCertificates.insert(row),
+    );
+    if (!auditChanges(begun, row, before)) begun.unchanged();
   });
 }
 

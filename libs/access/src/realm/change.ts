@@ -33,8 +33,8 @@ export interface Change extends Transaction {
   audit(action: string, subject: string): void;
   /** Says that there was nothing to do, so that nothing is audited; to be returned by whoever has no answer either. */
   unchanged(): undefined;
-  /** Says that what is written is a note of the realm's own, which changes nothing that anybody may do and needs no event. */
-  onlyNoted(): undefined;
+  /** Does work that only writes notes of the realm's own: they change nothing that anybody may do, and need no event. */
+  note<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /**
@@ -68,13 +68,13 @@ class BegunChange implements Change {
   #index = 0;
   #wrote = false;
   #nothing = false;
-  #noted = false;
+  #noting = false;
 
   constructor(access: AccessContext, transaction: Transaction, by: Actor) {
     this.access = access;
     this.#transaction = transaction;
     this.tables = heardTables(transaction.tables, () => {
-      this.#wrote = true;
+      this.#wrote ||= !this.#noting;
     });
     this.serverRun = transaction.serverRun;
     // Only these two: an author may carry more, which is no part of the log.
@@ -134,13 +134,17 @@ class BegunChange implements Change {
     return undefined;
   }
 
-  onlyNoted(): undefined {
-    this.#noted = true;
-    return undefined;
+  async note<T>(work: () => Promise<T>): Promise<T> {
+    this.#noting = true;
+    try {
+      return await work();
+    } finally {
+      this.#noting = false;
+    }
   }
 
   async finish(): Promise<void> {
-    const mayBeSilent = this.#noted || (this.#nothing && !this.#wrote);
+    const mayBeSilent = this.#nothing && !this.#wrote;
     if (this.#events.length === 0 && !mayBeSilent) throw new TypeError('a change without an audit event');
     const { crypto } = this.access;
     for (const event of this.#events)

@@ -10,7 +10,7 @@ const enter: Step = (begun) => begun.enter({ kind: 'rights', subject: '*' });
 const removeNothing: Step = ({ tables }) => tables.groups.remove({ where: { name: 'nobody' } });
 
 const unchanged: Step = (begun) => begun.unchanged();
-const noted: Step = (begun) => begun.onlyNoted();
+const noted: Step = (begun) => begun.note(async () => write(begun));
 const said: Step = (begun) => begun.audit('group.create', 'staff');
 
 const CHANGES: readonly [what: string, steps: readonly Step[], outcome: 'done' | 'refused'][] = [
@@ -20,7 +20,9 @@ const CHANGES: readonly [what: string, steps: readonly Step[], outcome: 'done' |
   ['says so first, and writes', [unchanged, write], 'refused'],
   ['revokes, and says that nothing was changed', [enter, unchanged], 'refused'],
   ['finds nothing to write, and says so', [removeNothing, unchanged], 'done'],
-  ['writes, and says that it is a note', [write, noted], 'done'],
+  ['writes a note and says nothing', [noted], 'refused'],
+  ['writes a note, and says that nothing was changed', [noted, unchanged], 'done'],
+  ['writes more than a note', [noted, enter, unchanged], 'refused'],
   ['writes, and says what', [write, said], 'done'],
 ];
 
