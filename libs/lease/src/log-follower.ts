@@ -61,7 +61,7 @@ export interface FollowerParts {
 }
 
 /**
- * The Proxy's side of beats, leases and the revocation log (architecture, "Revocation is bounded"), without any network:
+ * The Proxy's side of beats, leases and the revocation log (architecture, "Revocation"), without any network:
  * whoever owns the connection sends what `beat` gives and hands in what comes. Entries are applied once, in order, without
  * a gap, whichever nodes they come from. One follower is one run of one process: its instance is drawn in memory, and again
  * when the clocks show that the memory may be a copy.

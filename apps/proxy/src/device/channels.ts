@@ -133,7 +133,7 @@ export class Channels implements ChannelOwner, LeaseListener {
     if (this.#drained) this.#moveOn(channel);
   }
 
-  /** ChannelListener */
+  /** ChannelOwner */
   forget(channel: DeviceChannel): void {
     this.hasRead(channel);
     if (!this.#channels.delete(channel)) return;
@@ -144,7 +144,7 @@ export class Channels implements ChannelOwner, LeaseListener {
     }
   }
 
-  /** ChannelListener */
+  /** ChannelOwner */
   reads(channel: DeviceChannel, index: number | undefined): void {
     const known = this.#reading.get(channel) ?? { done: Number.POSITIVE_INFINITY, until: Number.POSITIVE_INFINITY };
     const now = performance.now();
@@ -152,7 +152,7 @@ export class Channels implements ChannelOwner, LeaseListener {
     this.#reading.set(channel, { done: Math.min(known.done, before), until: Math.min(known.until, until) });
   }
 
-  /** ChannelListener */
+  /** ChannelOwner */
   hasRead(channel: DeviceChannel): void {
     const read = this.#reading.get(channel);
     if (!read) return;

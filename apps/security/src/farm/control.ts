@@ -50,7 +50,7 @@ export interface ControlParts {
 }
 
 /**
- * Control connections: beats in, leases and pushes out (architecture, "Revocation is bounded").
+ * Control connections: beats in, leases and pushes out (architecture, "Revocation").
  * Attaches to the server's upgrades; gives a function that ends all connections and takes no new ones.
  */
 export function attachControl(server: Server, parts: ControlParts): () => void {

@@ -74,7 +74,7 @@ export function addSiteRoutes(service: FastifyInstance, parts: SiteRoutes): void
 
 type SiteWithProxies = Omit<SiteDetails, 'resources' | 'everySite'>;
 
-/** @throws ProblemError ERR_ACCESS_NOT_FOUND */
+/** @throws AccessError ERR_ACCESS_NOT_FOUND */
 async function findSite(parts: SiteRoutes, name: string): Promise<SiteWithProxies> {
   const seen = await listSitePage(parts.access, { after: '', limit: Number.MAX_SAFE_INTEGER });
   const site = seen.sites.find((row) => row.name === name);

@@ -16,7 +16,7 @@ import type { RevocationRow } from './rows.ts';
 import { standing } from './standing.ts';
 
 /**
- * Revokes: log entry, state and audit in one transaction. It is in force once `waitingFor` gives nobody.
+ * Revokes: log entry, state and audit in one transaction. It is in force once `untilInForce` says that nobody is waited for.
  * @throws AccessError ERR_ACCESS_CONFLICT when the id stands for another revocation, ERR_ACCESS_INVALID for a bad subject.
  */
 export async function revoke(access: AccessContext, revocation: Revocation, by: Actor): Promise<RevocationRow> {
