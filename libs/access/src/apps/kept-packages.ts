@@ -80,17 +80,16 @@ async function removePackage({ store }: AccessContext, kept: KeptPackages, hash:
 /** Notes since when packages have no name, and which of them go. */
 async function judge(access: AccessContext, hashes: readonly string[]): Promise<void> {
   await change(access, BY, async (begun) => {
-    await begun.note(() => findable(begun));
+    await findable(begun.notes);
     const { releases, unnamedPackages } = begun.tables;
     const naming = { among: ['packageHash', hashes], within: ['state', ['proposed', 'live']] } as const;
     const named = new Set((await releases.list(naming)).map(({ package: { sha256 } }) => sha256));
     const seen = await unnamedPackages.list({ among: ['hash', hashes] });
     const known = new Set(seen.map(({ hash }) => hash));
     const fresh = hashes.filter((one) => !named.has(one) && !known.has(one));
-    await begun.note(async () => {
-      await unnamedPackages.insertEach(fresh.map((hash) => ({ hash, since: begun.at, removing: false })));
-      if (named.size > 0) await unnamedPackages.remove({ among: ['hash', [...named]] });
-    });
+    const noted = begun.notes.tables.unnamedPackages;
+    await noted.insertEach(fresh.map((hash) => ({ hash, since: begun.at, removing: false })));
+    if (named.size > 0) await noted.remove({ among: ['hash', [...named]] });
     const over = { where: { removing: false }, below: ['since', begun.at - UNNAMED_KEPT_DAYS * DAY_MS] } as const;
     const unnamed = ['hash', hashes.filter((one) => !named.has(one))] as const;
     const due = (await unnamedPackages.list({ ...over, among: unnamed }, 'update')).map(({ hash }) => hash);

@@ -47,8 +47,7 @@ export function changeAccounts<T>(
   work: (change: Change) => Promise<T>,
 ): Promise<T> {
   return change(access, by, async (begun) => {
-    const { run } = by;
-    if (run) await begun.note(() => keepClaim(begun, run));
+    if (by.run) await keepClaim(begun.notes, by.run);
     return work(begun);
   });
 }

@@ -52,14 +52,11 @@ export async function putDirectoryGroup(
   const before = await directoryGroups.find({ directory, subject });
   if (before) {
     const to = { ...group, changedAt: begun.at };
-    const take = () => directoryGroups.update({ where: { directory, subject } }, to);
-    if (before.name === group.name && before.externalId === group.externalId) {
-      await begun.note(take);
-      begun.unchanged();
-    } else {
-      await take();
-      begun.audit('directory.group', `${directory}: ${before.groupName} is called ${group.name}`);
-    }
+    const isCalledSo = before.name === group.name && before.externalId === group.externalId;
+    const { tables } = isCalledSo ? begun.notes : begun;
+    await tables.directoryGroups.update({ where: { directory, subject } }, to);
+    if (isCalledSo) begun.unchanged();
+    else begun.audit('directory.group', `${directory}: ${before.groupName} is called ${group.name}`);
     return { ...before, ...to };
   }
   const mapped = mappingOf(await readDirectory(begun, directory))[subject];

@@ -48,7 +48,7 @@ export async function endProviderSessions(access: AccessContext, order: Provider
     const sessions = await sessionsOf(begun, provider, order);
     for (const session of sessions) await endSession(begun, session);
     const logouts = [...used, [id, begun.at, begun.index] as const].slice(-MAX_KEPT);
-    await begun.note(() => mergeState(begun, directory, { logouts }));
+    await mergeState(begun.notes, directory, { logouts });
     if (sessions.length === 0) begun.unchanged();
     return { ended: sessions.length, index: begun.index };
   });

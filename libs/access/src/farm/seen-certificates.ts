@@ -23,13 +23,12 @@ export async function recordCertificates(
   const certificates = shown.map((one) => ({ ...one, chain: onlyCertificates(one.chain) }));
   const by = { actor: holder.name, reason: 'certificates look after themselves' };
   await change(access, by, async (begun) => {
-    const { seenCertificates } = begun.tables;
+    const { seenCertificates } = begun.notes.tables;
     const key = { holder: holderText(holder) };
     const before = await seenCertificates.find(key, 'update');
     const row = { ...key, certificates, seenAt: begun.at };
-    await begun.note<unknown>(() =>
-      before ? seenCertificates.update({ where: key }, row) : seenCertificates.insert(row),
-    );
+    if (before) await seenCertificates.update({ where: key }, row);
+    else await seenCertificates.insert(row);
     if (!auditChanges(begun, row, before)) begun.unchanged();
   });
 }

@@ -21,6 +21,8 @@ export interface Change extends Transaction {
   readonly by: Actor;
   /** The store's clock when the change began, epoch ms. */
   readonly at: number;
+  /** The same transaction for notes of the realm's own: they change nothing that anybody may do, and need no event. */
+  readonly notes: Transaction;
   /** Last entry of the revocation log that the change has made so far, 0 for none. */
   readonly index: number;
   /** Appends an entry to the revocation log; its effects on rows are the caller's. */
@@ -33,8 +35,6 @@ export interface Change extends Transaction {
   audit(action: string, subject: string): void;
   /** Says that there was nothing to do, so that nothing is audited; to be returned by whoever has no answer either. */
   unchanged(): undefined;
-  /** Does work that only writes notes of the realm's own: they change nothing that anybody may do, and need no event. */
-  note<T>(work: () => Promise<T>): Promise<T>;
 }
 
 /**
@@ -68,18 +68,21 @@ class BegunChange implements Change {
   #index = 0;
   #wrote = false;
   #nothing = false;
-  #noting = false;
 
   constructor(access: AccessContext, transaction: Transaction, by: Actor) {
     this.access = access;
     this.#transaction = transaction;
     this.tables = heardTables(transaction.tables, () => {
-      this.#wrote ||= !this.#noting;
+      this.#wrote = true;
     });
     this.serverRun = transaction.serverRun;
     // Only these two: an author may carry more, which is no part of the log.
     this.by = { actor: by.actor, reason: by.reason };
     this.at = transaction.now();
+  }
+
+  get notes(): Transaction {
+    return this.#transaction;
   }
 
   get index(): number {
@@ -132,15 +135,6 @@ class BegunChange implements Change {
   unchanged(): undefined {
     this.#nothing = true;
     return undefined;
-  }
-
-  async note<T>(work: () => Promise<T>): Promise<T> {
-    this.#noting = true;
-    try {
-      return await work();
-    } finally {
-      this.#noting = false;
-    }
   }
 
   async finish(): Promise<void> {

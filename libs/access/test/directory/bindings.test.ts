@@ -96,11 +96,16 @@ test('an account that does not name the user waits for an officer, who confirms 
   );
   expect(who).toMatchObject({ kind: 'user', user: { name: 'grace' } });
   expect(await listBindings(access, { limit: 10 })).toEqual([]);
+  // Bound by now in another way, and one more officer says so: that is on record as well.
+  await access.store.transaction(({ tables }) => tables.bindings.insert(waiting!.binding));
+  await confirmBinding(access, waiting!.binding.id, { actor: 'oleg', reason: 'asked her, too' });
+  expect(await listBindings(access, { limit: 10 })).toEqual([]);
   const events = await access.store.transaction(({ tables }) => tables.audit.list());
   expect(events.map(({ actor, action, reason }) => [actor, action, reason])).toEqual(
     expect.arrayContaining([
       ['grace', 'identity.ask', 'no claim of the account names the user'],
       ['olga', 'identity.bind', 'asked her by phone'],
+      ['oleg', 'identity.bind', 'asked her, too'],
     ]),
   );
 });

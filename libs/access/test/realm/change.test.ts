@@ -10,7 +10,7 @@ const enter: Step = (begun) => begun.enter({ kind: 'rights', subject: '*' });
 const removeNothing: Step = ({ tables }) => tables.groups.remove({ where: { name: 'nobody' } });
 
 const unchanged: Step = (begun) => begun.unchanged();
-const noted: Step = (begun) => begun.note(async () => write(begun));
+const noted: Step = ({ notes, at }) => notes.tables.groups.insert({ name: 'staff', createdAt: at });
 const said: Step = (begun) => begun.audit('group.create', 'staff');
 
 const CHANGES: readonly [what: string, steps: readonly Step[], outcome: 'done' | 'refused'][] = [
@@ -23,6 +23,7 @@ const CHANGES: readonly [what: string, steps: readonly Step[], outcome: 'done' |
   ['writes a note and says nothing', [noted], 'refused'],
   ['writes a note, and says that nothing was changed', [noted, unchanged], 'done'],
   ['writes more than a note', [noted, enter, unchanged], 'refused'],
+  ['writes a note beside more', [(begun) => Promise.all([noted(begun), enter(begun)]), unchanged], 'refused'],
   ['writes, and says what', [write, said], 'done'],
 ];
 
