@@ -6,8 +6,9 @@ import { expect, test } from 'vitest';
 import { addCommandsFor } from '../src/command-rooms.ts';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-/** Options that stand before any command, and the one that commander adds. */
-const ANYWHERE = ['--data', '--json', '--reason', '--profile', '--help', '--version'];
+/** Options that stand before any command, as the program adds them, and the one that commander adds. */
+const main = readFileSync(join(ROOT, 'apps/cli/src/main.ts'), 'utf8');
+const ANYWHERE = [...main.matchAll(/\.option\('(--[a-z-]+)/g)].map(([, option]) => option!).concat('--help');
 
 const program = new Command('sallyport');
 await addCommandsFor(program, []);
@@ -22,6 +23,10 @@ const sources = ['apps', 'libs'].flatMap((floor) =>
 );
 /** What was decided once, and what has changed, may name what is no more. */
 const documents = ['README.md', ...filesIn('docs', '.md').filter((name) => !name.startsWith('docs/decisions/'))];
+
+test('options that stand before any command are found', () => {
+  expect(ANYWHERE).toEqual(expect.arrayContaining(['--data', '--reason', '--help']));
+});
 
 /** What is wrong with a command as it is written somewhere; nothing where `sallyport` is just a word. */
 function faultOf(written: string): string | undefined {

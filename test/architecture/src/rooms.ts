@@ -53,7 +53,7 @@ export const ROOMS: Readonly<Record<string, readonly string[]>> = {
     'command-rooms.ts main.ts',
   ],
   'apps/intranet': ['*', 'dav', 'desk.ts app.ts main.ts'],
-  // A version of an image's system is named by its list of parts; a chart is what an image is tried with, too.
+  // What is in an image's system stands in lists of parts as well; an image is tried with what the chart gives.
   'deploy/packing': [
     'images/system.ts',
     '*',
